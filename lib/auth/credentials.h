@@ -1,0 +1,124 @@
+// Long-term credentials (RFC 8489, section 9.2): keys, and the store interface that databases implement.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "stun/types.h"
+
+namespace turnkit::auth {
+
+// A long-term key: MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password. Never the password (RFC 8656, section 5).
+struct Key {
+  stun::PasswordAlgorithm algorithm = stun::PasswordAlgorithm::kMd5;
+  std::array<std::byte, 32> data{};
+
+  [[nodiscard]] Bytes bytes() const {
+    return Bytes(data).first(algorithm == stun::PasswordAlgorithm::kMd5 ? 16 : 32);
+  }
+  friend bool operator==(const Key&, const Key&) = default;
+};
+
+// Requires: `password` and `realm` already prepared (see opaque_string.h).
+Key long_term_key(stun::PasswordAlgorithm algorithm, std::string_view user, std::string_view realm,
+                  std::string_view password);
+
+using Userhash = Sha256;
+Userhash userhash(std::string_view user, std::string_view realm);  // RFC 8489, section 14.4
+
+// One key under which a request may be authentic, and whose it is.
+struct Candidate {
+  Key key;
+  std::string quota_name;  // whom quotas count: the user, for REST credentials without the time (conformance.md REST-010)
+};
+
+// Where credentials come from. Several stores may be asked in turn. Calls come from worker threads at the same time.
+class CredentialStore {
+ public:
+  virtual ~CredentialStore() = default;
+
+  // Appends the keys of `user` for `algorithm`, none when the user is unknown or the credential expired.
+  virtual void find(std::string_view user, std::string_view realm, stun::PasswordAlgorithm algorithm, WallTime now,
+                    std::vector<Candidate>& out) const = 0;
+  // The user behind a USERHASH; nullopt when unknown, always so for stores that cannot list their users.
+  [[nodiscard]] virtual std::optional<std::string> user_of(const Userhash& hash, std::string_view realm) const = 0;
+  // False when some user's key exists as MD5 only (coturn's 0x keys and databases): SHA-256 cannot be offered then.
+  [[nodiscard]] virtual bool has_sha256_keys() const = 0;
+  // False when users cannot be listed (REST secrets): USERHASH cannot be offered then (REST-009).
+  [[nodiscard]] virtual bool can_resolve_userhash() const = 0;
+};
+
+// Users from the command line or the configuration file: name and password, or name and 0x key in hex.
+class StaticUsers final : public CredentialStore {
+ public:
+  // `secret_text` is a password, or "0x" and 32 (MD5) or 64 (SHA-256) hex digits. An empty name or a broken key is refused.
+  [[nodiscard]] bool add(std::string_view user, std::string_view realm, std::string_view secret_text);
+  [[nodiscard]] bool empty() const { return users_.empty(); }
+
+  void find(std::string_view user, std::string_view realm, stun::PasswordAlgorithm algorithm, WallTime now,
+            std::vector<Candidate>& out) const override;
+  [[nodiscard]] std::optional<std::string> user_of(const Userhash& hash, std::string_view realm) const override;
+  [[nodiscard]] bool has_sha256_keys() const override;
+  [[nodiscard]] bool can_resolve_userhash() const override { return true; }
+
+ private:
+  struct User {
+    std::string name;
+    std::string realm;
+    std::optional<Key> md5;
+    std::optional<Key> sha256;
+    Userhash hash;
+  };
+  std::vector<User> users_;  // sorted by (realm, name)
+};
+
+// TURN REST credentials (draft-uberti-behave-turn-rest-00): user name = expiry, expiry SEP id, or id SEP expiry;
+// password = base64(HMAC-SHA1(secret, user name)).
+class RestSecrets final : public CredentialStore {
+ public:
+  explicit RestSecrets(std::vector<std::string> secrets, char separator = ':');
+
+  void find(std::string_view user, std::string_view realm, stun::PasswordAlgorithm algorithm, WallTime now,
+            std::vector<Candidate>& out) const override;
+  [[nodiscard]] std::optional<std::string> user_of(const Userhash&, std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] bool has_sha256_keys() const override { return true; }
+  [[nodiscard]] bool can_resolve_userhash() const override { return false; }
+
+ private:
+  std::vector<std::string> secrets_;
+  char separator_;
+};
+
+// What a REST user name says. nullopt: no form fits, or the time is not a plain number that fits.
+struct RestName {
+  WallTime expiry;
+  std::string_view id;  // empty in the first form
+};
+std::optional<RestName> parse_rest_name(std::string_view user, char separator);
+// The password of a REST user name, for clients and tools.
+std::string rest_password(std::string_view secret, std::string_view user);
+
+// Asks each of its stores in order.
+class CombinedStore final : public CredentialStore {
+ public:
+  // Requires: the stores outlive this.
+  explicit CombinedStore(std::vector<const CredentialStore*> stores) : stores_(std::move(stores)) {}
+
+  void find(std::string_view user, std::string_view realm, stun::PasswordAlgorithm algorithm, WallTime now,
+            std::vector<Candidate>& out) const override;
+  [[nodiscard]] std::optional<std::string> user_of(const Userhash& hash, std::string_view realm) const override;
+  [[nodiscard]] bool has_sha256_keys() const override;
+  [[nodiscard]] bool can_resolve_userhash() const override;
+
+ private:
+  std::vector<const CredentialStore*> stores_;
+};
+
+}  // namespace turnkit::auth
