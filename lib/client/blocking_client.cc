@@ -1,0 +1,1 @@
+#include "client/blocking_client.h"

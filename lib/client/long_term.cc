@@ -1,0 +1,1 @@
+#include "client/long_term.h"

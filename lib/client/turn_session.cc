@@ -1,0 +1,1 @@
+#include "client/turn_session.h"
