@@ -1,0 +1,25 @@
+// turn-probe: a shell over the library turnkit_probe.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "probe/exit_code.h"
+#include "probe/listen/listen.h"
+#include "probe/options.h"
+#include "probe/port/port.h"
+
+int main(int argc, char** argv) {
+  using namespace turnkit::probe;
+  const ParsedCommandLine parsed = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
+  if (!parsed.options) {
+    std::fputs(parsed.text.c_str(), parsed.exit_code == kExitPass ? stdout : stderr);
+    return parsed.exit_code;
+  }
+  switch (parsed.options->command) {
+    case Command::kListen:
+      return run_listen(parsed.options->listen);
+    case Command::kPort:
+      return run_port(parsed.options->port);
+  }
+  return kExitUsage;
+}

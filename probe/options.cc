@@ -1,0 +1,223 @@
+// The command line of turn-probe. The only file of the probe that includes CLI11, whose headers take seconds to
+// compile.
+#include "probe/options.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "probe/exit_code.h"
+
+namespace turnkit::probe {
+namespace {
+
+constexpr std::size_t kMaxPorts = 64;
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 PASS (warnings included), 1 FAIL, 2 wrong usage, 3 UNCONFIRMED (silence proves nothing),\n"
+    "            4 cannot start.";
+
+// Text of the ports as typed; validated into PortSelection after parsing.
+struct PortTexts {
+  std::vector<std::string> udp;
+  std::vector<std::string> tcp;
+};
+
+struct Parser {
+  CLI::App app{
+      "Checks from both ends whether UDP and TCP ports for calls can be reached, and says which direction fails."};
+  Options options;
+  PortTexts listen_ports;
+  PortTexts port_ports;
+  std::vector<std::string> bind_texts;
+  unsigned listen_seconds = 0;
+  unsigned interval_ms = 25;
+  double wait_seconds = 3;
+  bool only_v4 = false;
+  bool only_v6 = false;
+
+  Parser();
+  void add_listen();
+  void add_port();
+};
+
+std::string check_ports(const std::string& text) {
+  const bool digits = !text.empty() && text.size() <= 5 &&
+                      std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  const unsigned long port = digits ? std::stoul(text) : 0;
+  if (port >= 1 && port <= std::numeric_limits<std::uint16_t>::max()) return {};
+  return "'" + text + "' is not a port; ports are 1 to 65535, several as 8443,443";
+}
+
+std::string check_address(const std::string& text) {
+  return IpAddress::parse(text) ? std::string() : "'" + text + "' is not an IPv4 or IPv6 address of this host";
+}
+
+void add_port_options(CLI::App& command, PortTexts& texts) {
+  command.add_option("--udp", texts.udp, "Use UDP, on these ports (8443 unless said)")
+      ->option_text("[=PORT,...]")
+      ->delimiter(',')
+      ->expected(1, static_cast<int>(kMaxPorts))
+      ->check(CLI::Validator(check_ports, ""));
+  command.add_option("--tcp", texts.tcp, "Use TCP, on these ports (8443 unless said)")
+      ->option_text("[=PORT,...]")
+      ->delimiter(',')
+      ->expected(1, static_cast<int>(kMaxPorts))
+      ->check(CLI::Validator(check_ports, ""));
+}
+
+Parser::Parser() {
+  app.name("turn-probe");
+  app.set_version_flag("--version", "turn-probe " TURNKIT_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      std::string("Examples:\n"
+                  "  turn-probe listen                 on the server: the far end of a check, UDP and TCP 8443\n"
+                  "  turn-probe port calls.example.com on the client: is it reachable, and which direction fails?\n\n"
+                  "'turn-probe COMMAND --help' tells more.\n\n") +
+      kExitCodes);
+  add_listen();
+  add_port();
+}
+
+void Parser::add_listen() {
+  CLI::App* command = app.add_subcommand("listen", "Answer port checks, and show live what arrives from whom");
+  add_port_options(*command, listen_ports);
+  command->add_option("--bind", bind_texts, "Listen on this address only; may be given again (default: all)")
+      ->option_text("ADDRESS")
+      ->delimiter(',')
+      ->check(CLI::Validator(check_address, ""));
+  command->add_option("--for", listen_seconds, "Stop by itself after this many seconds")->option_text("SECONDS");
+  command->add_flag("--json", options.listen.json, "Print one JSON document at the end instead of lines");
+  command->callback([this] { options.command = Command::kListen; });
+  command->footer(
+      std::string(
+          "Neither --udp nor --tcp: both, on 8443. Ctrl-C ends it with a summary. Answers are never larger than what\n"
+          "came in. A plain netcat may be the other end: nc -v -u HOST 8443, then type a line.\n\n"
+          "Examples:\n"
+          "  turn-probe listen\n"
+          "  turn-probe listen --udp=8443,3478 --for 60\n"
+          "  turn-probe listen --tcp=443 --bind 203.0.113.5\n\n") +
+      kExitCodes);
+}
+
+void Parser::add_port() {
+  CLI::App* command =
+      app.add_subcommand("port", "Check UDP and TCP ports of a host; best against 'turn-probe listen' there");
+  command->add_option("HOST", options.port.host, "Name or address of the host")->required();
+  add_port_options(*command, port_ports);
+  CLI::Option* v4 = command->add_flag("-4,--ipv4", only_v4, "Only over IPv4");
+  CLI::Option* v6 = command->add_flag("-6,--ipv6", only_v6, "Only over IPv6");
+  v4->excludes(v6);
+  command->add_option("--count", options.port.count, "UDP probes per port (default 20)")
+      ->option_text("N")
+      ->check(CLI::Range(1U, 10000U));
+  command->add_option("--interval", interval_ms, "Milliseconds between two UDP probes (default 25)")
+      ->option_text("MS")
+      ->check(CLI::Range(5U, 10000U));
+  command->add_option("--wait", wait_seconds, "How long to wait for answers, and for a person at a netcat (default 3)")
+      ->option_text("SECONDS")
+      ->check(CLI::Range(0.2, 600.0));
+  command->add_flag("--json", options.port.json, "Print one JSON document instead of text");
+  command->callback([this] { options.command = Command::kPort; });
+  command->footer(
+      std::string("Neither --udp nor --tcp: both, on 8443. Run 'turn-probe listen' on HOST for a verdict about each "
+                  "direction;\n"
+                  "without it silence is UNCONFIRMED, never 'succeeded'. 'nc -l -u -p 8443' on HOST works too.\n\n"
+                  "Examples:\n"
+                  "  turn-probe port calls.example.com\n"
+                  "  turn-probe port 203.0.113.5 --udp=8443,3478\n"
+                  "  turn-probe port calls.example.com --tcp=443 --json\n"
+                  "  turn-probe port 203.0.113.5 --udp --wait 60     with 'nc -l -u -p 8443' at the other end\n\n") +
+      kExitCodes);
+}
+
+// GNU style optional values: "--udp" alone means 8443, "--udp 443" and "--udp=443" are the same, "--udp HOST" leaves
+// HOST alone.
+std::vector<std::string> with_default_ports(const std::vector<std::string>& arguments) {
+  const auto is_port_list = [](const std::string& text) {
+    return !text.empty() && text.find_first_not_of("0123456789,") == std::string::npos;
+  };
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument != "--udp" && argument != "--tcp") {
+      out.push_back(argument);
+    } else if (i + 1 < arguments.size() && is_port_list(arguments[i + 1])) {
+      out.push_back(argument + "=" + arguments[++i]);
+    } else {
+      out.push_back(argument + "=" + std::to_string(kDefaultPort));
+    }
+  }
+  return out;
+}
+
+std::vector<std::uint16_t> to_ports(const std::vector<std::string>& texts) {
+  std::vector<std::uint16_t> out;
+  for (const std::string& text : texts) {
+    const auto port = static_cast<std::uint16_t>(std::stoul(text));
+    if (std::find(out.begin(), out.end(), port) == out.end()) out.push_back(port);
+  }
+  return out;
+}
+
+PortSelection to_selection(const PortTexts& texts) {
+  if (texts.udp.empty() && texts.tcp.empty()) return {{kDefaultPort}, {kDefaultPort}};
+  return {to_ports(texts.udp), to_ports(texts.tcp)};
+}
+
+Options finished(Parser& parser) {
+  Options& options = parser.options;
+  options.listen.ports = to_selection(parser.listen_ports);
+  for (const std::string& text : parser.bind_texts) options.listen.bind.push_back(*IpAddress::parse(text));
+  options.listen.run_for = std::chrono::seconds(parser.listen_seconds);
+  options.port.ports = to_selection(parser.port_ports);
+  if (parser.only_v4) options.port.family = Family::kIPv4;
+  if (parser.only_v6) options.port.family = Family::kIPv6;
+  options.port.interval = std::chrono::milliseconds(parser.interval_ms);
+  options.port.wait = std::chrono::milliseconds(static_cast<std::int64_t>(parser.wait_seconds * 1000));
+  return options;
+}
+
+}  // namespace
+
+ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments) {
+  Parser parser;
+  std::vector<std::string> reversed = with_default_ports(arguments);
+  std::reverse(reversed.begin(), reversed.end());  // what CLI::App::parse(vector) asks for
+  try {
+    parser.app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = parser.app.get_subcommands();
+    return {std::nullopt, chosen.empty() ? parser.app.help() : chosen.front()->help(), kExitPass};
+  } catch (const CLI::CallForVersion& version) {
+    return {std::nullopt, std::string(version.what()) + "\n", kExitPass};
+  } catch (const CLI::ParseError& error) {
+    const auto chosen = parser.app.get_subcommands();
+    const std::string help =
+        chosen.empty() ? "turn-probe --help" : "turn-probe " + chosen.front()->get_name() + " --help";
+    return {std::nullopt, std::string("turn-probe: ") + error.what() + "\nTry '" + help + "'.\n", kExitUsage};
+  }
+  return {finished(parser), {}, kExitPass};
+}
+
+std::vector<OptionName> option_names() {
+  Parser parser;
+  std::vector<OptionName> out;
+  const auto collect = [&out](const std::string& command, const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_snames()) out.push_back({command, "-" + name});
+      for (const std::string& name : option->get_lnames()) out.push_back({command, "--" + name});
+      if (option->get_positional()) out.push_back({command, option->get_name(true)});
+    }
+  };
+  collect("", parser.app);
+  for (const CLI::App* command : parser.app.get_subcommands({})) collect(command->get_name(), *command);
+  return out;
+}
+
+}  // namespace turnkit::probe
