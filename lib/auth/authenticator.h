@@ -1,9 +1,10 @@
-// The server's side of the long-term credential mechanism (RFC 8489, section 9.2.4): the checks LT-1 to LT-8 of conformance.md, in
-// order. Sans I/O; one per worker is enough, all methods are const.
+// The server's side of the long-term credential mechanism (RFC 8489, section 9.2.4): the checks LT-1 to LT-8 of
+// conformance.md, in order. Sans I/O; one per worker is enough, all methods are const.
 #pragma once
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "auth/credentials.h"
@@ -25,28 +26,29 @@ struct Identity {
 };
 
 struct AuthResult {
-  // nullopt: passed. Otherwise kBadRequest (LT-2, LT-4), kUnauthenticated (LT-1, LT-5, LT-6; add a challenge) or kStaleNonce (LT-7;
-  // add a challenge; may be protected with identity.key, because the MAC was right).
+  // nullopt: passed. Otherwise kBadRequest (LT-2, LT-4), kUnauthenticated (LT-1, LT-5, LT-6; add a challenge) or
+  // kStaleNonce (LT-7; add a challenge; may be protected with identity.key, because the MAC was right).
   std::optional<stun::Code> error;
   Identity identity;  // filled when passed, and for kStaleNonce
 };
 
 struct AuthConfig {
-  std::string realm;
+  std::string realm;                         // prepared with OpaqueString by the Authenticator
   std::chrono::seconds nonce_lifetime{600};  // 0: nonces never expire
 };
 
 class Authenticator {
  public:
-  // Requires: `store` outlives this.
+  // Requires: `store` outlives this, and does not change what has_sha256_keys() and can_resolve_userhash() answer.
   Authenticator(AuthConfig config, const CredentialStore& store, const NonceKey& nonce_key);
 
-  // `established`: the identity that owns the allocation of this 5-tuple, if there is one. The same user is then checked against the
-  // key that was found at Allocate, without asking the store (so an expired REST credential keeps its allocation, REST-004).
+  // `established`: the identity that owns the allocation of this 5-tuple, if there is one. The same user is then
+  // checked against the key that was found at Allocate, without asking the store (so an expired REST credential keeps
+  // its allocation, REST-004).
   [[nodiscard]] AuthResult check(const stun::MessageView& request, const Address& client, WallTime now,
                                  const Identity* established = nullptr) const;
 
-  // Adds REALM, NONCE and, where algorithms are offered, PASSWORD-ALGORITHMS.
+  // Adds REALM, NONCE and PASSWORD-ALGORITHMS.
   void add_challenge(stun::Builder& answer, const Address& client, WallTime now) const;
 
  private:
@@ -54,6 +56,9 @@ class Authenticator {
   const CredentialStore* store_;
   NonceKey nonce_key_;
   SecurityFeatures features_;
+  // In order of preference, and as the value of PASSWORD-ALGORITHMS that a client must send back.
+  std::span<const stun::PasswordAlgorithm> algorithms_;
+  Bytes algorithms_value_;
 };
 
 }  // namespace turnkit::auth

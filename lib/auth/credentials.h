@@ -15,28 +15,34 @@
 
 namespace turnkit::auth {
 
-// A long-term key: MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password. Never the password (RFC 8656, section 5).
+// A long-term key: MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password. Never the password (RFC 8656,
+// section 5).
 struct Key {
   stun::PasswordAlgorithm algorithm = stun::PasswordAlgorithm::kMd5;
   std::array<std::byte, 32> data{};
 
-  [[nodiscard]] Bytes bytes() const {
-    return Bytes(data).first(algorithm == stun::PasswordAlgorithm::kMd5 ? 16 : 32);
-  }
+  [[nodiscard]] Bytes bytes() const { return Bytes(data).first(algorithm == stun::PasswordAlgorithm::kMd5 ? 16 : 32); }
   friend bool operator==(const Key&, const Key&) = default;
 };
 
-// Requires: `password` and `realm` already prepared (see opaque_string.h).
+// A user name or realm without the surrounding quotes and the trailing NULs that keys must not contain (RFC 8489,
+// section 9.2.2).
+std::string_view bare_name(std::string_view text);
+
+// Requires: `user`, `realm` and `password` already prepared (see opaque_string.h). Takes the bare_name() of user and
+// realm.
 Key long_term_key(stun::PasswordAlgorithm algorithm, std::string_view user, std::string_view realm,
                   std::string_view password);
 
 using Userhash = Sha256;
-Userhash userhash(std::string_view user, std::string_view realm);  // RFC 8489, section 14.4
+// RFC 8489, section 14.4. Requires: both prepared.
+Userhash userhash(std::string_view user, std::string_view realm);
 
 // One key under which a request may be authentic, and whose it is.
 struct Candidate {
   Key key;
-  std::string quota_name;  // whom quotas count: the user, for REST credentials without the time (conformance.md REST-010)
+  std::string
+      quota_name;  // whom quotas count: the user, for REST credentials without the time (conformance.md REST-010)
 };
 
 // Where credentials come from. Several stores may be asked in turn. Calls come from worker threads at the same time.
@@ -49,7 +55,8 @@ class CredentialStore {
                     std::vector<Candidate>& out) const = 0;
   // The user behind a USERHASH; nullopt when unknown, always so for stores that cannot list their users.
   [[nodiscard]] virtual std::optional<std::string> user_of(const Userhash& hash, std::string_view realm) const = 0;
-  // False when some user's key exists as MD5 only (coturn's 0x keys and databases): SHA-256 cannot be offered then.
+  // False when some user's key exists as MD5 only (coturn's 0x keys and databases): SHA-256 cannot be offered then,
+  // because a client that supports it must choose it.
   [[nodiscard]] virtual bool has_sha256_keys() const = 0;
   // False when users cannot be listed (REST secrets): USERHASH cannot be offered then (REST-009).
   [[nodiscard]] virtual bool can_resolve_userhash() const = 0;
@@ -58,7 +65,9 @@ class CredentialStore {
 // Users from the command line or the configuration file: name and password, or name and 0x key in hex.
 class StaticUsers final : public CredentialStore {
  public:
-  // `secret_text` is a password, or "0x" and 32 (MD5) or 64 (SHA-256) hex digits. An empty name or a broken key is refused.
+  // `secret_text` is a password, or "0x" and 32 (MD5) or 64 (SHA-256) hex digits. A name that OpaqueString refuses (so
+  // an empty one, too) or a broken key is refused. Adding a user again replaces the keys that the new text gives: a
+  // user may have both 0x keys.
   [[nodiscard]] bool add(std::string_view user, std::string_view realm, std::string_view secret_text);
   [[nodiscard]] bool empty() const { return users_.empty(); }
 
@@ -70,13 +79,19 @@ class StaticUsers final : public CredentialStore {
 
  private:
   struct User {
-    std::string name;
     std::string realm;
+    std::string name;
     std::optional<Key> md5;
     std::optional<Key> sha256;
-    Userhash hash;
   };
-  std::vector<User> users_;  // sorted by (realm, name)
+  struct HashEntry {
+    Userhash hash;
+    std::string realm;
+    std::string name;
+    friend auto operator<=>(const HashEntry&, const HashEntry&) = default;
+  };
+  std::vector<User> users_;        // sorted by (realm, name)
+  std::vector<HashEntry> hashes_;  // sorted
 };
 
 // TURN REST credentials (draft-uberti-behave-turn-rest-00): user name = expiry, expiry SEP id, or id SEP expiry;
@@ -87,7 +102,9 @@ class RestSecrets final : public CredentialStore {
 
   void find(std::string_view user, std::string_view realm, stun::PasswordAlgorithm algorithm, WallTime now,
             std::vector<Candidate>& out) const override;
-  [[nodiscard]] std::optional<std::string> user_of(const Userhash&, std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] std::optional<std::string> user_of(const Userhash&, std::string_view) const override {
+    return std::nullopt;
+  }
   [[nodiscard]] bool has_sha256_keys() const override { return true; }
   [[nodiscard]] bool can_resolve_userhash() const override { return false; }
 
@@ -96,7 +113,8 @@ class RestSecrets final : public CredentialStore {
   char separator_;
 };
 
-// What a REST user name says. nullopt: no form fits, or the time is not a plain number that fits.
+// What a REST user name says. nullopt: no form fits, or the time is not a plain number that fits. Where both ends could
+// be the time, the first is; an id may contain the separator.
 struct RestName {
   WallTime expiry;
   std::string_view id;  // empty in the first form

@@ -44,7 +44,8 @@ class NonceKey {
   Sha256 key_;
 };
 
-// What a client may trust of a server's nonce; all false when it has no cookie (an RFC 5389 server). Unassigned bits are ignored.
+// What a client may trust of a server's nonce; all false when it has no cookie (an RFC 5389 server). Unassigned bits
+// are ignored.
 SecurityFeatures features_of(std::string_view nonce);
 
 }  // namespace turnkit::auth
