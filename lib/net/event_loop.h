@@ -1,4 +1,5 @@
-// EventLoop: libevent behind a small door. One per thread; everything but post() and stop() belongs to the thread that runs it.
+// EventLoop: libevent behind a small door. One per thread; everything but post() and stop() belongs to the thread that
+// runs it.
 #pragma once
 
 #include <event2/event.h>
@@ -24,6 +25,7 @@ class IoHandler {
 };
 
 // Watches a descriptor for as long as it lives. Does not own it; destroy before closing the descriptor. Not movable.
+// The handler may destroy it.
 class IoWatch {
  public:
   // Readability at once, level-triggered. Requires: handler and fd outlive this.
@@ -36,12 +38,16 @@ class IoWatch {
 
  private:
   static void dispatch(evutil_socket_t fd, short what, void* self);
-  void rearm(short events);
+  [[nodiscard]] bool wants(short event) const;
+  void rearm(bool read, bool write);
   event event_;
   IoHandler* handler_;
+  bool* destroyed_ = nullptr;  // set while both calls of one wake-up are under way: the first may destroy this
+  bool armed_ = true;
 };
 
-// Calls `callback` once, or again and again, until it is destroyed.
+// Calls `callback` once, or again and again, until it is cancelled or destroyed. The callback may start and cancel this
+// timer, but not destroy it. Coarse: a few milliseconds late.
 class Timer {
  public:
   Timer(EventLoop& loop, std::function<void()> callback);
@@ -54,13 +60,13 @@ class Timer {
 
  private:
   static void dispatch(evutil_socket_t fd, short what, void* self);
-  EventLoop* loop_;
+  void start(Duration after, short flags);
   event event_;
-  bool periodic_ = false;
   std::function<void()> callback_;
 };
 
-// Calls `callback` in the loop's thread when the process gets `signal`. At most one loop of a process may watch signals.
+// Calls `callback` in the loop's thread when the process gets `signal`. At most one loop of a process may watch
+// signals.
 class SignalWatch {
  public:
   SignalWatch(EventLoop& loop, int signal, std::function<void()> callback);
@@ -81,11 +87,12 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Runs turns until stop(). After each turn (all ready descriptors and due timers served) calls `end_of_turn`, if there is one.
+  // Runs turns until stop(). After each turn (all ready descriptors and due timers served) calls `end_of_turn`, if
+  // there is one.
   void run(const std::function<void()>& end_of_turn = nullptr);
   // Waits at most `timeout` for something and serves one turn.
   void run_for(Duration timeout);
-  // Thread-safe. run() returns after the turn under way.
+  // Thread-safe. run() returns after the turn under way; the next run() returns at once when none is under way.
   void stop();
   // Thread-safe. `task` runs in the loop's thread, in the order of posting.
   void post(std::function<void()> task);

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <optional>
 
 #include "base/address.h"
@@ -21,6 +22,8 @@ union SockAddr {
 socklen_t to_sockaddr(const Address& address, SockAddr& out, std::uint32_t scope_id = 0);
 // An IPv4-mapped IPv6 address stays IPv6: listeners are never dual-stack here. nullopt for other families.
 std::optional<Address> from_sockaddr(const SockAddr& in);
+IpAddress to_ip(const in_addr& in);
+IpAddress to_ip(const in6_addr& in);
 // getsockname(2).
 std::optional<Address> local_address(int fd);
 

@@ -1,4 +1,5 @@
-// A bound, non-blocking UDP socket with the options that the suite's data paths need. Small: an allocation owns one or two.
+// A bound, non-blocking UDP socket with the options that the suite's data paths need. Small: an allocation owns one or
+// two.
 #pragma once
 
 #include <cstdint>
@@ -25,14 +26,14 @@ struct UdpOptions {
   bool receive_errors = false;   // queue ICMP errors (IP_RECVERR); read with next_icmp_error()
   int receive_buffer = 0;        // bytes asked for, halved until the kernel takes it; 0: leave the default
   int send_buffer = 0;
-  std::string device;            // SO_BINDTODEVICE; empty: none
+  std::string device;  // SO_BINDTODEVICE; empty: none
 };
 
 class UdpSocket {
  public:
   UdpSocket() = default;
-  // IPv6 sockets are IPv6 only. Fragmentation is left to the kernel (DF clear; RFC 8656, section 14, alternate behaviour).
-  // Port 0 picks a free port. The error names the address and why ("Address already in use").
+  // IPv6 sockets are IPv6 only. Fragmentation is left to the kernel (DF clear; RFC 8656, section 14, alternate
+  // behaviour). Port 0 picks a free port. The error names the address and why ("Address already in use").
   static Result<UdpSocket> bind(const Address& local, const UdpOptions& options = {});
 
   [[nodiscard]] int fd() const { return fd_.get(); }
