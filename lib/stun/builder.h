@@ -56,7 +56,7 @@ class Builder {
  private:
   // Sets the header's length as if `extra` more bytes followed what is written.
   void set_length(std::size_t extra);
-  void value_header(Attr type, std::size_t length) ;
+  void value_header(Attr type, std::size_t length);
   void pad(std::size_t length);
 
   MutableBytes buffer_;
