@@ -1,4 +1,5 @@
-// STUN Binding (RFC 8489, section 2): build the request, read the answer, and a blocking discovery of the public address.
+// STUN Binding (RFC 8489, section 2): build the request, read the answer, and a blocking discovery of the public
+// address.
 #pragma once
 
 #include <chrono>

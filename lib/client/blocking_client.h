@@ -1,5 +1,5 @@
-// BlockingTurnClient: TurnSession on a UDP socket of its own, one call at a time. For tools and tests, not for a loop's thread.
-// Besides the polite calls there is raw access, for sending what no proper client would.
+// BlockingTurnClient: TurnSession on a UDP socket of its own, one call at a time. For tools and tests, not for a loop's
+// thread. Besides the polite calls there is raw access, for sending what no proper client would.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,9 @@ namespace turnkit::client {
 struct BlockingOptions {
   SessionOptions session;
   std::optional<Address> local;  // unset: any address towards the server, any port
-  bool follow_redirects = true;  // 300 Try Alternate: at most 5, never to a server asked within 5 minutes (RFC 8489, section 10)
-  int mismatch_tries = 3;        // on 437 to Allocate: so many local ports in all (RFC 8656, section 7.4)
+  bool follow_redirects =
+      true;  // 300 Try Alternate: at most 5, never to a server asked within 5 minutes (RFC 8489, section 10)
+  int mismatch_tries = 3;  // on 437 to Allocate: so many local ports in all (RFC 8656, section 7.4)
 };
 
 class BlockingTurnClient {
@@ -33,7 +34,8 @@ class BlockingTurnClient {
   BlockingTurnClient& operator=(BlockingTurnClient&&) noexcept;
   ~BlockingTurnClient();  // leaves the allocation to expire; call close() to delete it
 
-  // Each blocks until the answer, the end of the retransmissions, or a hard ICMP error. After an error failure() has the details.
+  // Each blocks until the answer, the end of the retransmissions, or a hard ICMP error. After an error failure() has
+  // the details.
   Result<Allocated> allocate();
   Result<std::chrono::seconds> refresh(std::optional<std::chrono::seconds> lifetime = std::nullopt);
   Status create_permission(std::span<const Address> peers);
@@ -55,8 +57,8 @@ class BlockingTurnClient {
   // The next ICMP attribute that the server reported.
   std::optional<IcmpReceived> receive_icmp(Milliseconds timeout);
 
-  // Raw access: any bytes to the server, the next datagram as it came, and a request with retransmissions until the answer with its
-  // transaction id (nullopt: none within `timeout`). The session sees none of these datagrams.
+  // Raw access: any bytes to the server, the next datagram as it came, and a request with retransmissions until the
+  // answer with its transaction id (nullopt: none within `timeout`). The session sees none of these datagrams.
   Status send_raw(Bytes datagram);
   std::optional<std::vector<std::byte>> receive_raw(Milliseconds timeout);
   std::optional<std::vector<std::byte>> transact_raw(Bytes request, Milliseconds timeout);

@@ -1,5 +1,5 @@
-// The client's side of the long-term credential mechanism (RFC 8489, section 9.2.5): answers challenges, protects requests, checks
-// answers, and refuses to be bid down. Sans I/O.
+// The client's side of the long-term credential mechanism (RFC 8489, section 9.2.5): answers challenges, protects
+// requests, checks answers, and refuses to be bid down. Sans I/O.
 #pragma once
 
 #include <chrono>
@@ -41,7 +41,7 @@ enum class ChallengeVerdict : std::uint8_t {
   kMalformed,         // REALM or NONCE is missing or unusable
   kBidDown,           // the nonce cookie promises password algorithms that are missing, or SHA-256 was in use before
   kNoAlgorithm,       // none of the offered algorithms may be used
-  kTooMany,           // stale nonces without end
+  kTooMany,           // one challenge after the other without end
 };
 std::string_view explain(ChallengeVerdict verdict);
 
@@ -59,12 +59,14 @@ class LongTermClient {
   // True once a challenge was accepted: requests then carry credentials.
   [[nodiscard]] bool armed() const { return armed_; }
 
-  // Adds USERNAME or USERHASH, REALM, NONCE, the algorithms and the MAC; nothing while not armed(). Only FINGERPRINT may follow.
+  // Adds USERNAME or USERHASH, REALM, NONCE, the algorithms and the MAC; nothing while not armed(). Only FINGERPRINT
+  // may follow.
   void protect(stun::Builder& request) const;
 
-  // `challenge` is a 401 or 438. `had_credentials`: the request it answers was protected. `stale_before`: how many 438 came in a row.
+  // `challenge` is a 401 or 438. `had_credentials`: the request it answers was protected.
+  // `challenges_before`: how many challenges that request has met before this one.
   ChallengeVerdict on_challenge(const stun::MessageView& challenge, stun::Code code, bool had_credentials,
-                                int stale_before);
+                                int challenges_before);
 
   // For any answer but a challenge. `had_credentials` as above.
   AnswerVerdict check(const stun::MessageView& answer, bool had_credentials);
@@ -88,8 +90,8 @@ class LongTermClient {
   std::string realm_;
   std::string nonce_;
   bool userhash_ = false;
-  bool with_algorithms_ = false;           // PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM are sent
-  std::vector<std::byte> offered_;         // the server's PASSWORD-ALGORITHMS, byte for byte
+  bool with_algorithms_ = false;    // PASSWORD-ALGORITHMS and PASSWORD-ALGORITHM are sent
+  std::vector<std::byte> offered_;  // the server's PASSWORD-ALGORITHMS, byte for byte
   stun::PasswordAlgorithm algorithm_ = stun::PasswordAlgorithm::kMd5;
   auth::Key key_;
 };

@@ -1,4 +1,5 @@
-// When a STUN request over UDP is sent again and when it is given up (RFC 8489, section 6.2.1). Sans I/O: time is handed in.
+// When a STUN request over UDP is sent again and when it is given up (RFC 8489, section 6.2.1). Sans I/O: time is
+// handed in.
 #pragma once
 
 #include <chrono>
@@ -37,8 +38,8 @@ class Retransmission {
   int sends_ = 1;
 };
 
-// The RTO of one server (RFC 6298, with RFC 8489's floor of the configured RTO and 1 ms precision). Feed it only the round trips of
-// requests that were sent once (Karn's rule). An estimate older than 10 minutes is forgotten.
+// The RTO of one server (RFC 6298, with RFC 8489's floor of the configured RTO and 1 ms precision). Feed it only the
+// round trips of requests that were sent once (Karn's rule). An estimate older than 10 minutes is forgotten.
 class RtoEstimator {
  public:
   explicit RtoEstimator(Duration initial) : initial_(initial) {}
