@@ -175,4 +175,9 @@ void Authenticator::add_challenge(stun::Builder& answer, const Address& client, 
       .password_algorithms(algorithms_);
 }
 
+std::size_t Authenticator::challenge_size() const {
+  const auto attribute = [](std::size_t size) { return stun::kAttributeHeaderSize + ((size + 3) & ~std::size_t{3}); };
+  return attribute(config_.realm.size()) + attribute(kNonceSize) + attribute(algorithms_value_.size());
+}
+
 }  // namespace turnkit::auth

@@ -50,6 +50,8 @@ class Authenticator {
 
   // Adds REALM, NONCE and PASSWORD-ALGORITHMS.
   void add_challenge(stun::Builder& answer, const Address& client, WallTime now) const;
+  // The bytes that it adds.
+  [[nodiscard]] std::size_t challenge_size() const;
 
  private:
   AuthConfig config_;
