@@ -99,6 +99,7 @@ class PeerPolicy {
  private:
   struct Peer;
   [[nodiscard]] PeerVerdict special_verdict(const Peer& peer) const;
+  [[nodiscard]] PeerVerdict own_port_verdict(const Peer& peer) const;
   [[nodiscard]] PeerVerdict check_reduced(const Peer& peer) const;
   [[nodiscard]] bool is_own_port(const Peer& peer) const;
   [[nodiscard]] bool is_own_relay(const Peer& peer) const;
