@@ -1,5 +1,5 @@
 // SendBatch: datagrams are grouped by flow as they are added and leave as runs. An item is one datagram; a group is the
-// list of items of one flow (socket, destination, source, tos); a message is what one sendmsg sends: one item, or a run
+// list of items of one flow (socket, destination, source); a message is what one sendmsg sends: one item, or a run
 // of items as UDP_SEGMENT.
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -35,14 +35,14 @@ struct Item {
   std::uint32_t next;  // in its group
   std::array<std::byte, kMaxHead> head;
   std::uint8_t head_size;
+  std::uint8_t tos;
   [[nodiscard]] std::size_t size() const { return payload_size + std::size_t{head_size}; }
 };
 
 struct Group {
   UdpSocket* socket;
   Address to;
-  IpAddress from;  // unspecified: none given
-  std::uint8_t tos;
+  IpAddress from;       // unspecified: none given
   std::uint32_t first;  // items
   std::uint32_t last;
   std::uint32_t next;  // group of the same socket
@@ -203,14 +203,13 @@ Group& SendBatch::Impl::group_of(const Outgoing& datagram) {
   const IpAddress from = datagram.from != nullptr ? *datagram.from : IpAddress{};
   const auto matches = [&](std::uint32_t index) {
     const Group& group = groups[index];
-    return group.socket == datagram.socket && group.to == datagram.to && group.tos == datagram.tos &&
-           group.from == from;
+    return group.socket == datagram.socket && group.to == datagram.to && group.from == from;
   };
   if (last_group != kNone && matches(last_group)) return groups[last_group];
   const std::size_t hash = mix(hash_value(datagram.to) ^ reinterpret_cast<std::uintptr_t>(datagram.socket));
   last_group = group_table.find_or_insert(hash, group_count, matches);
   if (last_group == group_count) {
-    groups[group_count++] = {datagram.socket, datagram.to, from, datagram.tos, kNone, kNone, kNone};
+    groups[group_count++] = {datagram.socket, datagram.to, from, kNone, kNone, kNone};
     link(last_group, datagram.socket);
   }
   return groups[last_group];
@@ -222,6 +221,7 @@ void SendBatch::add(const Outgoing& datagram) {
   const std::uint32_t index = impl_->item_count++;
   Item& item = impl_->items[index];
   item.next = kNone;
+  item.tos = datagram.tos;
   const std::size_t head_size = std::min(datagram.head.size(), kMaxHead);
   if (head_size != 0 && datagram.head.data() + head_size == datagram.payload.data()) {
     item.payload = datagram.head.data();
@@ -255,7 +255,7 @@ std::uint32_t SendBatch::Impl::take_run(const Group& group, std::uint32_t first,
   while (next != kNone && out.count < kMaxSegments) {
     const std::size_t next_size = items[next].size();
     total += next_size;
-    if (next_size == 0 || next_size > size || total > kMaxRunBytes) break;
+    if (next_size == 0 || next_size > size || total > kMaxRunBytes || items[next].tos != items[first].tos) break;
     ++out.count;
     next = items[next].next;
     if (next_size < size) break;
@@ -293,8 +293,8 @@ void SendBatch::Impl::add_message(const Group& group, const Run& run) {
   std::byte* const control = controls[index].data();
   std::size_t size = 0;
   const bool v4 = group.to.ip.is_v4();
-  if (group.tos != 0) {
-    size += put_control(control + size, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, int{group.tos});
+  if (const int tos = items[run.first].tos; tos != 0) {
+    size += put_control(control + size, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, tos);
   }
   if (group.from.is_v4() == v4 && !group.from.is_unspecified()) {
     if (v4) {

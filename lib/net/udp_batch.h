@@ -103,9 +103,9 @@ class SendBatch {
   explicit SendBatch(std::size_t capacity = 1024, const SendCalls& calls = {});
   ~SendBatch();
 
-  // Queues a datagram; flushes first when the batch is full. Datagrams of one socket, destination, source and tos leave
-  // in the order of add(); neighbours of one size become one UDP_SEGMENT send (at most 64 segments and 65,507 bytes;
-  // the last may be shorter).
+  // Queues a datagram; flushes first when the batch is full. Datagrams of one socket, destination and source leave in the
+  // order of add(); neighbours of one size and tos become one UDP_SEGMENT send (at most 64 segments and 65,507 bytes; the
+  // last may be shorter).
   void add(const Outgoing& datagram);
   // Sends all. What the kernel refuses is counted and dropped: media does not wait. EMSGSIZE or EINVAL resends a run
   // singly and remembers that segments of this size do not fit that destination; EIO or ENOPROTOOPT turns segmentation
