@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "stun/builder.h"
 #include "stun/channel_data.h"
