@@ -1,0 +1,408 @@
+#include "turnd/engine/engine.h"
+
+#include <algorithm>
+
+#include "stun/attributes.h"
+#include "stun/integrity.h"
+
+namespace turnkit::engine {
+
+namespace {
+
+using stun::Attr;
+using stun::Class;
+using stun::Code;
+using stun::Method;
+
+constexpr std::size_t kMaxUnknownListed = 16;
+constexpr std::size_t kMaxAmplification = 3;  // bytes of an unauthenticated answer per byte of its request
+constexpr std::size_t kMaxDeletedRemembered = 4096;
+constexpr std::chrono::seconds kTransactionMemory{40};  // RFC 8489, section 6.3.1
+
+// Whether this server understands a comprehension-required attribute. Those of extensions that it does not offer are unknown to it.
+bool is_understood(Attr type) {
+  switch (type) {
+    case Attr::kMappedAddress:
+    case Attr::kUsername:
+    case Attr::kMessageIntegrity:
+    case Attr::kErrorCode:
+    case Attr::kUnknownAttributes:
+    case Attr::kChannelNumber:
+    case Attr::kLifetime:
+    case Attr::kXorPeerAddress:
+    case Attr::kData:
+    case Attr::kRealm:
+    case Attr::kNonce:
+    case Attr::kXorRelayedAddress:
+    case Attr::kRequestedAddressFamily:
+    case Attr::kEvenPort:
+    case Attr::kRequestedTransport:
+    case Attr::kDontFragment:
+    case Attr::kMessageIntegritySha256:
+    case Attr::kPasswordAlgorithm:
+    case Attr::kUserhash:
+    case Attr::kXorMappedAddress:
+    case Attr::kReservationToken:
+    case Attr::kPriority:  // sent to STUN servers by ICE agents that reuse their connectivity check
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The unknown comprehension-required attributes, each once, at most kMaxUnknownListed.
+struct UnknownList {
+  std::array<Attr, kMaxUnknownListed> types;
+  std::size_t size = 0;
+  [[nodiscard]] std::span<const Attr> span() const { return std::span(types).first(size); }
+};
+
+UnknownList unknown_attributes(const stun::MessageView& message) {
+  UnknownList list;
+  for (const stun::Attribute& attribute : message) {
+    if (!stun::is_comprehension_required(attribute.type) || is_understood(attribute.type)) continue;
+    const auto known = list.span();
+    if (std::find(known.begin(), known.end(), attribute.type) != known.end()) continue;
+    if (list.size == kMaxUnknownListed) break;
+    list.types[list.size++] = attribute.type;
+  }
+  return list;
+}
+
+Outcome dropped(Drop reason) {
+  Outcome outcome;
+  outcome.drop = reason;
+  return outcome;
+}
+
+}  // namespace
+
+bool Engine::has_unknown_attributes(const stun::MessageView& message) { return unknown_attributes(message).size != 0; }
+
+Engine::Engine(const EngineConfig& config, const Surroundings& surroundings, unsigned worker)
+    : config_(config),
+      authenticator_(surroundings.authenticator),
+      policy_(surroundings.policy),
+      ports_(surroundings.ports),
+      quotas_(surroundings.quotas),
+      observer_(surroundings.observer),
+      next_session_id_(std::uint64_t{worker} * 1'000'000'000'000'000 + 1) {}
+
+Engine::~Engine() = default;
+
+Outcome Engine::on_message(Bytes bytes, const FiveTuple& tuple, ClientPath& path, const Now& now) {
+  stun::ParseError why{};
+  const std::optional<stun::MessageView> message = stun::MessageView::parse(bytes, &why);
+  if (!message) return dropped(drop_of(why));
+  switch (message->cls()) {
+    case Class::kRequest:
+      return on_request(*message, tuple, path, now);
+    case Class::kIndication:
+      return message->method() == Method::kSend ? on_send(*message, tuple, now) : dropped(Drop::kIndication);
+    case Class::kSuccess:
+    case Class::kError:
+      break;
+  }
+  return dropped(Drop::kResponse);
+}
+
+Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tuple, ClientPath& path, const Now& now) {
+  Request request{message, tuple, path, now, nullptr, nullptr};
+  if (message.method() == Method::kBinding) return config_.serve_binding ? on_binding(request) : dropped(Drop::kDisabled);
+
+  const bool known = message.method() == Method::kAllocate || message.method() == Method::kRefresh ||
+                     message.method() == Method::kCreatePermission || message.method() == Method::kChannelBind;
+  if (!known) return dropped(Drop::kUnknownMethod);
+  if (!config_.serve_turn) return dropped(Drop::kDisabled);
+
+  // RFC 8656, section 5: only Allocate may come from a 5-tuple without an allocation. No state, no key look-up for strangers.
+  request.allocation = find(tuple, now);
+  if (request.allocation == nullptr && message.method() != Method::kAllocate) return repeat_deletion(request);
+
+  // RFC 8489, section 9.2.4.
+  auth::AuthResult auth;
+  if (config_.authenticate) {
+    auth = authenticator_.check(message, tuple.client, now.wall,
+                                request.allocation != nullptr ? &request.allocation->identity : nullptr);
+    if (auth.error) return refuse(request, *auth.error, *auth.error != Code::kBadRequest);
+    request.identity = &auth.identity;
+    if (request.allocation != nullptr && message.method() != Method::kAllocate &&
+        auth.identity.user != request.allocation->identity.user) {
+      return refuse(request, Code::kWrongCredentials);
+    }
+  }
+
+  // RFC 8489, section 6.3.1: after authentication.
+  const UnknownList unknown = unknown_attributes(message);
+  if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
+
+  switch (message.method()) {
+    case Method::kAllocate:
+      return on_allocate(request);
+    case Method::kRefresh:
+      return on_refresh(request);
+    case Method::kCreatePermission:
+      return on_create_permission(request);
+    default:
+      return on_channel_bind(request);
+  }
+}
+
+// RFC 8489, section 12: the basic STUN server. Stateless and unauthenticated.
+Outcome Engine::on_binding(const Request& request) {
+  const UnknownList unknown = unknown_attributes(request.message);
+  if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
+  stun::Builder answer = begin(request, Class::kSuccess);
+  answer.xor_address(Attr::kXorMappedAddress, request.tuple.client);
+  if (config_.mapped_address) answer.address(Attr::kMappedAddress, request.tuple.client);
+  return finish(request, answer, std::nullopt);
+}
+
+Allocation* Engine::find(const FiveTuple& tuple, const Now& now) {
+  Allocation* allocation = clients_.find(tuple);
+  if (allocation == nullptr || allocation->expires() > now.mono) return allocation;
+  remove(*allocation, "allocation timeout");
+  return nullptr;
+}
+
+PeerRoute Engine::route_to_peer(Allocation& allocation, std::uint16_t number, TimePoint now) const {
+  PeerRoute route;
+  const Channel* channel = allocation.channels.find(number);
+  if (channel == nullptr || channel->expires <= now) {
+    route.drop = Drop::kUnboundChannel;
+  } else if (!allocation.permits(channel->peer.ip, now)) {
+    route.drop = Drop::kNoPermission;
+  } else if (!allocation.has_leg(channel->peer.family(), now)) {
+    route.drop = Drop::kPeerFamily;
+  } else {
+    route.relay = allocation.leg(channel->peer.family()).relay.get();
+    route.peer = channel->peer;
+  }
+  return route;
+}
+
+ClientRoute Engine::route_to_client(const Allocation& allocation, const Address& peer, TimePoint now) const {
+  if (!allocation.permits(peer.ip, now) && !config_.server_relay) return {0, Drop::kPeerNoPermission};
+  if (!allows_port(peer)) return {0, Drop::kPeerForbidden};
+  const std::uint16_t* number = allocation.channel_of.find(peer);
+  if (number == nullptr) return {};
+  const Channel* channel = allocation.channels.find(*number);
+  return {channel->expires > now ? *number : std::uint16_t{0}, Drop::kNone};
+}
+
+Bytes Engine::data_indication_head(const Address& peer, std::size_t data_size, std::array<std::byte, kMaxDataHead>& out) {
+  stun::TransactionId id;
+  random_.fill(id.bytes);
+  stun::Builder builder(out, Class::kIndication, Method::kData, id);
+  builder.xor_address(Attr::kXorPeerAddress, external_.to_external(peer));
+  const std::optional<Bytes> front = builder.finish();
+  const std::size_t padded = (data_size + 3) & ~std::size_t{3};
+  const std::size_t length = front->size() - stun::kHeaderSize + stun::kAttributeHeaderSize + padded;
+  if (data_size > 0xFFFF || length > 0xFFFF) return {};
+  std::byte* attribute = out.data() + front->size();
+  store_be16(attribute, static_cast<std::uint16_t>(Attr::kData));
+  store_be16(attribute + 2, static_cast<std::uint16_t>(data_size));
+  store_be16(out.data() + 2, static_cast<std::uint16_t>(length));
+  return Bytes(out).first(front->size() + stun::kAttributeHeaderSize);
+}
+
+// RFC 8656, section 11.5.
+Outcome Engine::on_icmp(const Allocation& allocation, const Address& peer, const stun::Icmp& icmp, TimePoint now) {
+  const bool relevant = peer.ip.is_v4() ? icmp.type == 3 || icmp.type == 11 : icmp.type >= 1 && icmp.type <= 3;
+  if (!relevant) return dropped(Drop::kIcmpIgnored);
+  if (!allocation.permits(peer.ip, now)) return dropped(Drop::kPeerNoPermission);
+  const bool too_big = peer.ip.is_v4() ? icmp.type == 3 && icmp.code == 4 : icmp.type == 2;
+  stun::TransactionId id;
+  random_.fill(id.bytes);
+  stun::Builder builder(answer_, Class::kIndication, Method::kData, id);
+  builder.xor_address(Attr::kXorPeerAddress, external_.to_external(peer));
+  builder.icmp({icmp.type, icmp.code, too_big ? icmp.error_data : 0});
+  Outcome outcome;
+  outcome.answer = *builder.finish();
+  return outcome;
+}
+
+void Engine::sweep(const Now& now) {
+  constexpr std::size_t kParts = std::chrono::seconds(1) / kSweepInterval;
+  const std::size_t visits = allocations_.size() / kParts + 1;
+  for (std::size_t i = 0; i < visits && !allocations_.empty(); ++i) {
+    if (sweep_position_ >= allocations_.size()) sweep_position_ = 0;
+    Allocation& allocation = *allocations_[sweep_position_];
+    if (allocation.expires() <= now.mono) {
+      remove(allocation, "allocation timeout");  // another takes its place in the vector
+    } else {
+      expire_parts(allocation, now.mono);
+      ++sweep_position_;
+    }
+  }
+  std::erase_if(deleted_, [&](const auto& entry) { return entry.second.forget <= now.mono; });
+}
+
+void Engine::expire_parts(Allocation& allocation, TimePoint now) {
+  for (const Family family : {Family::kIPv4, Family::kIPv6}) {
+    if (allocation.leg(family).relay != nullptr && allocation.leg(family).expires <= now) remove_leg(allocation, family);
+  }
+  allocation.channels.erase_if([&](std::uint16_t number, const Channel& channel) {
+    if (channel.expires > now) return false;
+    allocation.channel_of.erase(channel.peer);
+    emit(Event::Kind::kChannelUnbound, allocation, channel.peer, number);
+    return true;
+  });
+  allocation.permissions.erase_if([&](const IpAddress& peer, const Permission& permission) {
+    if (permission.expires > now) return false;
+    emit(Event::Kind::kPermissionRemoved, allocation, {peer, 0});
+    return true;
+  });
+}
+
+void Engine::clear(std::string_view reason) {
+  while (!allocations_.empty()) remove(*allocations_.back(), reason);
+}
+
+void Engine::remove(Allocation& allocation, std::string_view reason) {
+  emit(Event::Kind::kAllocationDeleted, allocation, {}, 0, std::chrono::seconds{0}, reason);
+  clients_.erase(allocation);
+  const std::size_t position = allocation.position;
+  std::swap(allocations_[position], allocations_.back());
+  allocations_[position]->position = position;
+  allocations_.pop_back();
+}
+
+// Deletes one half of a dual allocation, with the permissions and channels of its family (RFC 8656, section 8.2).
+void Engine::remove_leg(Allocation& allocation, Family family) {
+  emit(Event::Kind::kLegDeleted, allocation, allocation.leg(family).relay->local());
+  allocation.leg(family) = {};
+  allocation.channels.erase_if([&](std::uint16_t number, const Channel& channel) {
+    if (channel.peer.family() != family) return false;
+    allocation.channel_of.erase(channel.peer);
+    emit(Event::Kind::kChannelUnbound, allocation, channel.peer, number);
+    return true;
+  });
+  allocation.permissions.erase_if([&](const IpAddress& peer, const Permission&) {
+    if (peer.family() != family) return false;
+    emit(Event::Kind::kPermissionRemoved, allocation, {peer, 0});
+    return true;
+  });
+}
+
+// A request other than Allocate without an allocation: 437, unless it is the retransmission of the Refresh that deleted it.
+Outcome Engine::repeat_deletion(const Request& request) {
+  const auto it = deleted_.find(request.tuple);
+  if (it == deleted_.end() || it->second.id != request.message.transaction_id() ||
+      request.message.method() != Method::kRefresh) {
+    return refuse(request, Code::kAllocationMismatch);
+  }
+  Request authenticated = request;
+  if (config_.authenticate) {
+    if (!stun::verify_integrity(request.message, it->second.identity.key.bytes())) {
+      return refuse(request, Code::kAllocationMismatch);
+    }
+    authenticated.identity = &it->second.identity;
+  }
+  stun::Builder answer = begin(authenticated, Class::kSuccess);
+  answer.u32(Attr::kLifetime, 0);
+  return finish(authenticated, answer, std::nullopt);
+}
+
+// RFC 8656, section 8.2.
+Outcome Engine::on_refresh(const Request& request) {
+  Allocation& allocation = *request.allocation;
+  std::optional<Family> only;
+  if (const auto attribute = request.message.find(Attr::kRequestedAddressFamily)) {
+    const auto value = stun::decode_address_family(attribute->value);
+    if (!value) return refuse(request, Code::kBadRequest);
+    if (*value != 1 && *value != 2) return refuse(request, Code::kPeerAddressFamilyMismatch);
+    only = static_cast<Family>(*value);
+    if (!allocation.has_leg(*only, request.now.mono)) return refuse(request, Code::kPeerAddressFamilyMismatch);
+  }
+  std::chrono::seconds lifetime{0};
+  const auto asked = request.message.find(Attr::kLifetime);
+  if (asked && !stun::decode_u32(asked->value)) return refuse(request, Code::kBadRequest);
+  const bool deletes = asked && *stun::decode_u32(asked->value) == 0;
+  if (!deletes) lifetime = *granted_lifetime(request.message);
+
+  stun::Builder answer = begin(request, Class::kSuccess);
+  answer.u32(Attr::kLifetime, static_cast<std::uint32_t>(lifetime.count()));
+  const Outcome outcome = finish(request, answer, std::nullopt);
+
+  const auto applies = [&](Family family) {
+    return allocation.leg(family).relay != nullptr && (!only || *only == family);
+  };
+  if (!deletes) {
+    for (const Family family : {Family::kIPv4, Family::kIPv6}) {
+      if (applies(family)) allocation.leg(family).expires = request.now.mono + lifetime;
+    }
+    emit(Event::Kind::kAllocationRefreshed, allocation, {}, 0, lifetime);
+    return outcome;
+  }
+  const bool both = allocation.legs[0].relay != nullptr && allocation.legs[1].relay != nullptr;
+  if (only && both) {
+    remove_leg(allocation, *only);
+    return outcome;
+  }
+  if (deleted_.size() < kMaxDeletedRemembered) {
+    deleted_.insert_or_assign(request.tuple, Deleted{request.message.transaction_id(),
+                                                     request.identity != nullptr ? *request.identity : auth::Identity{},
+                                                     request.now.mono + kTransactionMemory});
+  }
+  remove(allocation, "deleted by the client");
+  return outcome;
+}
+
+stun::Builder Engine::begin(const Request& request, Class cls) {
+  return {answer_, cls, request.message.method(), request.message.transaction_id()};
+}
+
+// Adds what every answer ends with, and reports it.
+Outcome Engine::finish(const Request& request, stun::Builder& answer, std::optional<Code> error) {
+  const bool to_stranger = request.identity == nullptr && config_.authenticate;
+  // SOFTWARE is left out of answers to strangers where it would make them an amplifier (conformance.md section 1.10).
+  if (!config_.software.empty() && !to_stranger) answer.text(Attr::kSoftware, config_.software);
+  if (request.identity != nullptr) {
+    if (request.identity->reply_mac == stun::MacKind::kSha256) {
+      answer.integrity_sha256(request.identity->key.bytes());
+    } else {
+      answer.integrity_sha1(request.identity->key.bytes());
+    }
+  }
+  if (config_.fingerprint || request.message.has(Attr::kFingerprint)) answer.fingerprint();
+  Outcome outcome;
+  outcome.answer = answer.finish().value_or(Bytes{});
+  observer_.on_request({request.tuple, request.allocation, request.message.method(), error});
+  return outcome;
+}
+
+Outcome Engine::succeed(const Request& request) {
+  stun::Builder answer = begin(request, Class::kSuccess);
+  return finish(request, answer, std::nullopt);
+}
+
+// A stranger's answer stays below about three times the request: the phrase goes first (conformance.md section 1.10).
+std::string_view Engine::phrase_for(const Request& request, Code code, std::size_t rest) const {
+  const std::string_view phrase = stun::reason_phrase(code);
+  const std::size_t size = stun::kHeaderSize + stun::kAttributeHeaderSize + 4 + ((phrase.size() + 3) & ~std::size_t{3}) + rest;
+  const bool affordable = request.identity != nullptr || size <= kMaxAmplification * request.message.bytes().size();
+  return affordable ? phrase : std::string_view{};
+}
+
+Outcome Engine::refuse(const Request& request, Code code, bool challenge) {
+  stun::Builder answer = begin(request, Class::kError);
+  answer.error_code(code, phrase_for(request, code, challenge ? authenticator_.challenge_size() : 0));
+  if (challenge) authenticator_.add_challenge(answer, request.tuple.client, request.now.wall);
+  return finish(request, answer, code);
+}
+
+Outcome Engine::refuse_unknown_attributes(const Request& request, std::span<const Attr> unknown) {
+  stun::Builder answer = begin(request, Class::kError);
+  const std::size_t list_size = stun::kAttributeHeaderSize + ((2 * unknown.size() + 3) & ~std::size_t{3});
+  answer.error_code(Code::kUnknownAttribute, phrase_for(request, Code::kUnknownAttribute, list_size));
+  answer.unknown_attributes(unknown);
+  return finish(request, answer, Code::kUnknownAttribute);
+}
+
+void Engine::emit(Event::Kind kind, const Allocation& allocation, const Address& peer, std::uint16_t channel,
+                  std::chrono::seconds lifetime, std::string_view reason) {
+  observer_.on_event({kind, allocation, peer, channel, lifetime, reason});
+}
+
+}  // namespace turnkit::engine

@@ -1,0 +1,52 @@
+// The one stream of what changes in the engine. Logs, metrics, the status publisher and a kernel offload subscribe to it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/address.h"
+#include "stun/types.h"
+
+namespace turnkit::engine {
+
+struct Allocation;
+struct FiveTuple;
+
+struct Event {
+  enum class Kind : std::uint8_t {
+    kAllocationCreated,    // lifetime
+    kAllocationRefreshed,  // lifetime
+    kLegDeleted,           // one half of a dual allocation; peer.ip is its relayed address
+    kAllocationDeleted,    // reason
+    kPermissionAdded,      // peer.ip, lifetime; a refresh of one that is alive is not reported
+    kPermissionRemoved,    // peer.ip
+    kChannelBound,         // peer, channel, lifetime; likewise
+    kChannelUnbound,       // peer, channel
+    kPeerDenied,           // peer (port 0: any), reason: the policy's verdict
+  };
+  Kind kind;
+  const Allocation& allocation;  // alive during the call
+  Address peer;
+  std::uint16_t channel = 0;
+  std::chrono::seconds lifetime{0};
+  std::string_view reason;
+};
+
+// An answered request. `allocation` is null when there is none.
+struct RequestEvent {
+  const FiveTuple& tuple;
+  const Allocation* allocation;
+  stun::Method method;
+  std::optional<stun::Code> error;  // nullopt: success
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_event(const Event& event) = 0;
+  virtual void on_request(const RequestEvent& event) = 0;
+};
+
+}  // namespace turnkit::engine

@@ -1,0 +1,134 @@
+// Permissions, channels and Send indications (RFC 8656, sections 10 to 12).
+#include "stun/attributes.h"
+#include "turnd/engine/engine.h"
+
+namespace turnkit::engine {
+
+using stun::Attr;
+using stun::Code;
+
+// A peer's address as the relay uses it: canonical, and private where the client named our public form.
+std::optional<Address> Engine::decode_peer(Bytes value, const stun::MessageView& message) const {
+  const auto address = stun::decode_xor_address(value, message.transaction_id());
+  if (!address) return std::nullopt;
+  return external_.to_internal(*address);
+}
+
+// Whether the client may name this peer at all. `any_port`: the port is not looked at, as in CreatePermission.
+std::optional<Code> Engine::check_peer(const Allocation& allocation, const Address& peer, bool any_port) {
+  if (allocation.legs[peer.family() == Family::kIPv6 ? 1 : 0].relay == nullptr) return Code::kPeerAddressFamilyMismatch;
+  const turnd::PeerVerdict verdict = any_port ? policy_.check_ip(peer.ip).verdict : policy_.check(peer);
+  if (verdict == turnd::PeerVerdict::kAllowed) return std::nullopt;
+  emit(Event::Kind::kPeerDenied, allocation, {peer.ip, any_port ? std::uint16_t{0} : peer.port}, 0,
+       std::chrono::seconds{0}, turnd::to_string(verdict));
+  return Code::kForbidden;
+}
+
+void Engine::install_permission(Allocation& allocation, const IpAddress& peer, TimePoint now) {
+  Permission& permission = allocation.permissions.insert(peer, Permission{});
+  if (permission.expires <= now) {
+    emit(Event::Kind::kPermissionAdded, allocation, {peer, 0}, 0, config_.permission_lifetime);
+  }
+  permission.expires = now + config_.permission_lifetime;
+}
+
+// RFC 8656, section 10.2: all peers are checked before any is installed.
+Outcome Engine::on_create_permission(const Request& request) {
+  Allocation& allocation = *request.allocation;
+  std::size_t peers = 0;
+  std::size_t added = 0;
+  for (const stun::Attribute& attribute : request.message) {
+    if (attribute.type != Attr::kXorPeerAddress) continue;
+    const auto peer = decode_peer(attribute.value, request.message);
+    if (!peer) return refuse(request, Code::kBadRequest);
+    if (const auto error = check_peer(allocation, *peer, true)) return refuse(request, *error);
+    ++peers;
+    if (allocation.permissions.find(peer->ip) == nullptr) ++added;
+  }
+  if (peers == 0) return refuse(request, Code::kBadRequest);
+  if (allocation.permissions.size() + added > config_.max_permissions) {
+    return refuse(request, Code::kInsufficientCapacity);
+  }
+  for (const stun::Attribute& attribute : request.message) {
+    if (attribute.type != Attr::kXorPeerAddress) continue;
+    install_permission(allocation, decode_peer(attribute.value, request.message)->ip, request.now.mono);
+  }
+  return succeed(request);
+}
+
+// RFC 8656, section 12.2.
+Outcome Engine::on_channel_bind(const Request& request) {
+  Allocation& allocation = *request.allocation;
+  const TimePoint now = request.now.mono;
+  const auto number_attribute = request.message.find(Attr::kChannelNumber);
+  const auto peer_attribute = request.message.find(Attr::kXorPeerAddress);
+  if (!number_attribute || !peer_attribute) return refuse(request, Code::kBadRequest);
+  const auto number = stun::decode_channel_number(number_attribute->value);
+  const auto peer = decode_peer(peer_attribute->value, request.message);
+  if (!number || !peer || !config_.channels.contains(*number) || peer->port == 0) {
+    return refuse(request, Code::kBadRequest);
+  }
+
+  // A number belongs to one peer, a peer has one number; what has expired is free again.
+  Channel* by_number = allocation.channels.find(*number);
+  if (by_number != nullptr && by_number->expires > now && by_number->peer != *peer) {
+    return refuse(request, Code::kBadRequest);
+  }
+  const std::uint16_t* by_peer = allocation.channel_of.find(*peer);
+  if (by_peer != nullptr && *by_peer != *number && allocation.channels.find(*by_peer)->expires > now) {
+    return refuse(request, Code::kBadRequest);
+  }
+  if (const auto error = check_peer(allocation, *peer, false)) return refuse(request, *error);
+
+  const bool refresh = by_number != nullptr && by_number->expires > now;
+  if (!refresh) {
+    expire_parts(allocation, now);
+    if (allocation.channels.size() >= config_.max_channels) return refuse(request, Code::kInsufficientCapacity);
+  }
+  if (allocation.permissions.find(peer->ip) == nullptr && allocation.permissions.size() >= config_.max_permissions) {
+    return refuse(request, Code::kInsufficientCapacity);
+  }
+
+  install_permission(allocation, peer->ip, now);
+  allocation.channels.insert(*number, Channel{*peer, {}}).expires = now + config_.channel_lifetime;
+  allocation.channel_of.insert(*peer, *number);
+  if (!refresh) emit(Event::Kind::kChannelBound, allocation, *peer, *number, config_.channel_lifetime);
+  return succeed(request);
+}
+
+// RFC 8656, section 11.2. Indications have no answer: whatever is wrong, the datagram is dropped.
+Outcome Engine::on_send(const stun::MessageView& message, const FiveTuple& tuple, const Now& now) {
+  Outcome outcome;
+  Allocation* allocation = config_.serve_turn ? find(tuple, now) : nullptr;
+  if (allocation == nullptr) {
+    outcome.drop = Drop::kNoAllocation;
+    return outcome;
+  }
+  const auto peer_attribute = message.find(Attr::kXorPeerAddress);
+  const auto data = message.find(Attr::kData);
+  const auto peer = peer_attribute ? decode_peer(peer_attribute->value, message) : std::nullopt;
+  if (!peer || !data || peer->port == 0) {
+    outcome.drop = Drop::kMalformedData;
+  } else if (has_unknown_attributes(message)) {
+    outcome.drop = Drop::kUnknownAttribute;
+  } else if (!allocation->permits(peer->ip, now.mono)) {
+    outcome.drop = Drop::kNoPermission;
+  } else if (!allocation->has_leg(peer->family(), now.mono)) {
+    outcome.drop = Drop::kPeerFamily;
+  } else if (!allows_port(*peer)) {
+    outcome.drop = Drop::kPeerForbidden;
+  } else {
+    outcome.allocation = allocation;
+    outcome.relay = allocation->leg(peer->family()).relay.get();
+    outcome.peer = *peer;
+    outcome.data = data->value;
+    outcome.dont_fragment = message.has(Attr::kDontFragment);
+    if (outcome.dont_fragment && !ports_.can_set_dont_fragment(peer->family())) {
+      outcome.relay = nullptr;
+      outcome.drop = Drop::kUnknownAttribute;
+    }
+  }
+  return outcome;
+}
+
+}  // namespace turnkit::engine

@@ -1,0 +1,94 @@
+// PortPool: the relayed ports of the whole server. Picks at random (RFC 6056), knows what is taken without asking the kernel, and keeps the
+// reserved halves of EVEN-PORT pairs. Shared by all workers; asked only when an allocation begins or ends, so one mutex serves.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "net/udp_socket.h"
+#include "turnd/engine/relay_ports.h"
+
+namespace turnkit::relay {
+
+class PortPool;
+
+// A bound relayed port; goes back to the pool when it is destroyed.
+class PortLease {
+ public:
+  PortLease() = default;
+  PortLease(PortPool& pool, std::size_t ip_index, net::UdpSocket socket)
+      : pool_(&pool), ip_index_(ip_index), socket_(std::move(socket)) {}
+  ~PortLease();
+  PortLease(PortLease&& other) noexcept;
+  PortLease& operator=(PortLease&& other) noexcept;
+  PortLease(const PortLease&) = delete;
+  PortLease& operator=(const PortLease&) = delete;
+
+  explicit operator bool() const { return pool_ != nullptr; }
+  [[nodiscard]] net::UdpSocket& socket() { return socket_; }
+  [[nodiscard]] const net::UdpSocket& socket() const { return socket_; }
+
+ private:
+  PortPool* pool_ = nullptr;
+  std::size_t ip_index_ = 0;
+  net::UdpSocket socket_;
+};
+
+struct PortPoolConfig {
+  std::vector<IpAddress> ips;      // relay addresses
+  std::uint16_t min_port = 49152;  // RFC 8656, section 7.2: the dynamic range
+  std::uint16_t max_port = 65535;
+  net::UdpOptions socket_options;
+};
+
+class PortPool {
+ public:
+  explicit PortPool(PortPoolConfig config);
+
+  [[nodiscard]] bool supports(Family family) const;
+
+  struct Opened {
+    PortLease lease;                                 // empty: no port is left, or the parity cannot be met
+    std::optional<std::uint64_t> reservation_token;  // for kEvenAndReserveNext
+  };
+  // `preferred`: the relay address to use where it is one and of this family.
+  Opened open(Family family, engine::Parity parity, const IpAddress& preferred, TimePoint now);
+  PortLease claim(std::uint64_t token, TimePoint now);
+  // Frees reservations that nobody claimed within 30 s (RFC 8656, section 7.2). Any worker may call it, about once a second.
+  void expire_reservations(TimePoint now);
+
+ private:
+  friend class PortLease;
+  static constexpr std::chrono::seconds kReservationLifetime{30};
+
+  struct Ip {
+    IpAddress address;
+    std::vector<std::uint64_t> taken;  // a bit a port, from min_port
+  };
+  struct Reservation {
+    PortLease lease;
+    TimePoint expires;
+  };
+
+  [[nodiscard]] std::optional<std::size_t> choose_ip(Family family, const IpAddress& preferred);
+  [[nodiscard]] std::optional<std::uint16_t> take_port(Ip& ip, engine::Parity parity);
+  [[nodiscard]] bool is_taken(const Ip& ip, std::uint32_t port) const;
+  void mark(Ip& ip, std::uint32_t port, bool taken);
+  void give_back(std::size_t ip_index, std::uint16_t port);
+  std::optional<PortLease> bind(std::size_t ip_index, std::uint16_t port);
+
+  const PortPoolConfig config_;
+  std::mutex mutex_;
+  SystemRandom random_;
+  std::vector<Ip> ips_;
+  std::unordered_map<std::uint64_t, Reservation> reservations_;
+};
+
+}  // namespace turnkit::relay

@@ -1,0 +1,257 @@
+#include "turnd/relay/worker.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/log.h"
+#include "stun/classify.h"
+
+namespace turnkit::relay {
+
+using engine::Allocation;
+using engine::Drop;
+
+namespace {
+
+// Bounds of a turn: what one socket may take before the others have their turn.
+constexpr std::size_t kListenerBatch = 64;
+constexpr std::size_t kRelayBatch = 32;
+constexpr int kMaxIcmpErrors = 16;
+constexpr std::size_t kMaxUdpPayload = 65507;
+
+Relay& relay_of(engine::RelayEndpoint& endpoint) { return static_cast<Relay&>(endpoint); }
+Listener& listener_of(engine::ClientPath& path) { return static_cast<Listener&>(path); }
+
+}  // namespace
+
+struct Worker::RouteMemo {
+  Allocation* allocation = nullptr;
+  engine::PeerRoute route;
+  std::uint32_t channel = 0;  // 0: nothing remembered
+};
+
+Worker::Worker(unsigned index, const engine::EngineConfig& config, const WorkerSurroundings& surroundings)
+    : index_(index),
+      channels_(config.channels),
+      pool_(surroundings.ports),
+      ports_(*this, surroundings.ports),
+      engine_(config,
+              {surroundings.authenticator, surroundings.policy, ports_, surroundings.quotas, surroundings.observer},
+              index) {}
+
+Worker::~Worker() { stop(); }
+
+void Worker::add_listener(net::UdpSocket socket) {
+  listeners_.push_back(std::make_unique<Listener>(*this, std::move(socket)));
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  loop_.stop();
+  thread_.join();
+}
+
+void Worker::run() {
+  net::Timer sweep(loop_, [this] {
+    engine_.sweep(loop_.now());
+    pool_.expire_reservations(loop_.now().mono);
+  });
+  sweep.every(engine::Engine::kSweepInterval);
+  loop_.run([this] { end_turn(); });
+  engine_.clear("server is shutting down");
+  log_drops();
+}
+
+void Worker::set_external_ips(const engine::ExternalIps& ips) {
+  loop_.post([this, ips] { engine_.set_external_ips(ips); });
+}
+
+void Worker::flush_sends() {
+  if (!sending_.empty()) sending_.flush();
+  scratch_.clear();
+}
+
+void Worker::end_turn() {
+  flush_sends();
+  received_.clear();
+}
+
+// From clients.
+
+void Worker::on_listener_readable(Listener& listener) {
+  if (received_.free_slots() < kListenerBatch / 2) end_turn();
+  for (const net::Datagram& datagram : received_.receive(listener.socket(), kListenerBatch).datagrams) {
+    on_client_datagram(listener, datagram);
+  }
+}
+
+void Worker::on_client_datagram(Listener& listener, const net::Datagram& datagram) {
+  if (datagram.truncated) return drop(Drop::kTruncated);
+  if (datagram.source.port == 0) return drop(Drop::kForgedSource);
+  const engine::FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
+  RouteMemo memo;
+  datagram.for_each_segment([&](Bytes segment) {
+    switch (stun::classify(segment, channels_)) {
+      case stun::PacketKind::kChannelData:
+        return on_channel_data(tuple, segment, datagram.tos, memo);
+      case stun::PacketKind::kStun:
+        memo = {};  // the message may end the allocation
+        return on_stun(listener, tuple, segment, datagram.tos);
+      case stun::PacketKind::kEmpty:
+        return drop(Drop::kEmpty);
+      default:
+        return drop(Drop::kNotTurn);
+    }
+  });
+}
+
+void Worker::on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo) {
+  const auto channel_data = stun::parse_channel_data(segment);
+  if (!channel_data) return drop(Drop::kMalformedData);
+  if (memo.channel != channel_data->number) {
+    if (memo.allocation == nullptr) memo.allocation = engine_.find(tuple, loop_.now());
+    if (memo.allocation == nullptr) return drop(Drop::kNoAllocation);
+    memo.route = engine_.route_to_peer(*memo.allocation, channel_data->number, loop_.now().mono);
+    memo.channel = channel_data->number;
+  }
+  if (memo.route.relay == nullptr) return drop(memo.route.drop);
+  send_to_peer(*memo.allocation, *memo.route.relay, memo.route.peer, channel_data->data, tos);
+}
+
+void Worker::on_stun(Listener& listener, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos) {
+  // A message that claims to come from ourselves would have us answer ourselves for ever.
+  if (std::find(own_addresses_.begin(), own_addresses_.end(), tuple.client) != own_addresses_.end()) {
+    return drop(Drop::kForgedSource);
+  }
+  const engine::Outcome outcome = engine_.on_message(message, tuple, listener, loop_.now());
+  if (outcome.relay != nullptr) {
+    if (outcome.dont_fragment) return send_unfragmented(outcome, tos);
+    return send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
+  }
+  if (outcome.answer.empty()) return drop(outcome.drop);
+  make_room(outcome.answer.size());
+  sending_.add({.socket = &listener.socket(),
+                .to = tuple.client,
+                .head = {},
+                .payload = scratch_.keep(outcome.answer),
+                .tos = 0,
+                .from = listener.socket().is_wildcard() ? &tuple.server.ip : nullptr});
+}
+
+void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
+                          std::uint8_t tos) {
+  allocation.client_usage.received_packets++;
+  allocation.client_usage.received_bytes += data.size();
+  if (allocation.bandwidth && !allocation.bandwidth->to_peer.take(data.size(), loop_.now().mono)) {
+    return drop(Drop::kRateLimit);
+  }
+  allocation.peer_usage.sent_packets++;
+  allocation.peer_usage.sent_bytes += data.size();
+  sending_.add({.socket = &relay_of(endpoint).socket(), .to = peer, .head = {}, .payload = data, .tos = tos, .from = nullptr});
+}
+
+// DF is a property of the socket, so this datagram is sent between two flushes (RFC 8656, section 14.1).
+void Worker::send_unfragmented(const engine::Outcome& outcome, std::uint8_t tos) {
+  sending_.flush();
+  net::UdpSocket& socket = relay_of(*outcome.relay).socket();
+  socket.set_dont_fragment(true);
+  send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
+  sending_.flush();
+  socket.set_dont_fragment(false);
+}
+
+// From peers.
+
+void Worker::on_relay_readable(Relay& relay) {
+  if (received_.free_slots() < kRelayBatch / 2) end_turn();
+  const net::RecvBatch::Received received = received_.receive(relay.socket(), kRelayBatch);
+  for (const net::Datagram& datagram : received.datagrams) on_peer_data(*relay.owner(), datagram);
+  if (received.error != 0) on_icmp_errors(relay);
+}
+
+void Worker::on_peer_data(Allocation& allocation, const net::Datagram& datagram) {
+  const TimePoint now = loop_.now().mono;
+  const engine::ClientRoute route = engine_.route_to_client(allocation, datagram.source, now);
+  if (route.drop != Drop::kNone) return drop(route.drop);
+  datagram.for_each_segment([&](Bytes data) {
+    allocation.peer_usage.received_packets++;
+    allocation.peer_usage.received_bytes += data.size();
+    if (allocation.bandwidth && !allocation.bandwidth->to_client.take(data.size(), now)) return drop(Drop::kRateLimit);
+    if (route.channel == 0) return send_indication(allocation, datagram.source, data, datagram.tos);
+    if (data.size() + stun::kChannelHeaderSize > kMaxUdpPayload) return drop(Drop::kPeerTooLarge);
+    std::array<std::byte, stun::kChannelHeaderSize> head;
+    stun::write_channel_header(head.data(), route.channel, data.size());
+    send_to_client(allocation, head, data, datagram.tos);
+  });
+}
+
+void Worker::send_indication(Allocation& allocation, const Address& peer, Bytes data, std::uint8_t tos) {
+  std::array<std::byte, engine::Engine::kMaxDataHead> head_buffer;
+  const Bytes head = engine_.data_indication_head(peer, data.size(), head_buffer);
+  const std::size_t size = head.size() + ((data.size() + 3) & ~std::size_t{3});
+  if (head.empty() || size > kMaxUdpPayload) return drop(Drop::kPeerTooLarge);
+  make_room(size);
+  const MutableBytes message = scratch_.take(size);
+  Writer writer(message);
+  writer.bytes(head);
+  writer.bytes(data);
+  writer.zeros(size - writer.size());
+  send_to_client(allocation, {}, message, tos);
+}
+
+void Worker::send_to_client(Allocation& allocation, Bytes head, Bytes payload, std::uint8_t tos) {
+  allocation.client_usage.sent_packets++;
+  allocation.client_usage.sent_bytes += head.size() + payload.size();
+  net::UdpSocket& socket = listener_of(*allocation.path).socket();
+  sending_.add({.socket = &socket,
+                .to = allocation.tuple.client,
+                .head = head,
+                .payload = payload,
+                .tos = tos,
+                .from = socket.is_wildcard() ? &allocation.tuple.server.ip : nullptr});
+}
+
+// RFC 8656, section 11.5. Also called when a read found nothing but the error that an ICMP message left on the socket.
+void Worker::on_icmp_errors(Relay& relay) {
+  net::IcmpError error;
+  for (int i = 0; i < kMaxIcmpErrors && net::next_icmp_error(relay.socket().fd(), error); ++i) {
+    Allocation& allocation = *relay.owner();
+    const engine::Outcome outcome =
+        engine_.on_icmp(allocation, error.destination, {error.type, error.code, error.info}, loop_.now().mono);
+    if (outcome.answer.empty()) {
+      drop(outcome.drop);
+      continue;
+    }
+    make_room(outcome.answer.size());
+    send_to_client(allocation, {}, scratch_.keep(outcome.answer), 0);
+  }
+}
+
+void Worker::make_room(std::size_t bytes) {
+  if (!scratch_.fits(bytes)) flush_sends();
+}
+
+void Worker::log_drops() {
+  std::string text;
+  for (std::size_t i = 1; i < drops_.size(); ++i) {
+    if (drops_[i] != 0) text += fmt::format(" {}={}", engine::drop_name(static_cast<Drop>(i)), drops_[i]);
+  }
+  if (!text.empty()) log::info("relay thread {}: dropped:{}", index_, text);
+}
+
+engine::OpenedRelay Worker::Ports::open(Family family, engine::Parity parity, const Address& server, const Now& now) {
+  PortPool::Opened opened = pool_.open(family, parity, server.ip, now.mono);
+  if (!opened.lease) return {};
+  return {std::make_unique<Relay>(worker_, std::move(opened.lease)), opened.reservation_token};
+}
+
+std::unique_ptr<engine::RelayEndpoint> Worker::Ports::claim(std::uint64_t token, const Now& now) {
+  PortLease lease = pool_.claim(token, now.mono);
+  return lease ? std::make_unique<Relay>(worker_, std::move(lease)) : nullptr;
+}
+
+}  // namespace turnkit::relay

@@ -1,0 +1,110 @@
+// Worker: one core's share of the relay: its own loop, listeners, engine, buffers and counters. Nothing on its data path is shared.
+//
+// client to peer: Listener::on_readable -> RecvBatch -> classify -> on_channel_data | on_stun -> Engine
+// peer to client: Relay::on_readable -> RecvBatch -> on_peer_data -> SendBatch::add -> flush
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/event_loop.h"
+#include "net/udp_batch.h"
+#include "turnd/engine/engine.h"
+#include "turnd/relay/listener.h"
+#include "turnd/relay/port_pool.h"
+#include "turnd/relay/relay.h"
+#include "turnd/relay/scratch.h"
+
+namespace turnkit::relay {
+
+// What every worker gets to see of the server; all of it outlives the workers.
+struct WorkerSurroundings {
+  const auth::Authenticator& authenticator;
+  const turnd::PeerPolicy& policy;
+  PortPool& ports;
+  engine::Quotas& quotas;
+  engine::Observer& observer;  // called from every worker's thread
+};
+
+class Worker {
+ public:
+  Worker(unsigned index, const engine::EngineConfig& config, const WorkerSurroundings& surroundings);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Before start(): a socket on which clients reach this worker, and the addresses that are never a client's own.
+  void add_listener(net::UdpSocket socket);
+  void set_own_addresses(std::vector<Address> addresses) { own_addresses_ = std::move(addresses); }
+  // Runs the loop in a thread of its own, until stop().
+  void start();
+  // Ends all allocations and joins the thread. Idempotent.
+  void stop();
+  // Thread-safe: takes effect in the worker's thread.
+  void set_external_ips(const engine::ExternalIps& ips);
+
+  // The hops, called by listeners and relays in the worker's thread.
+  void on_listener_readable(Listener& listener);
+  void on_relay_readable(Relay& relay);
+  // Hands everything queued to the kernel. What was received and is still being handled stays.
+  void flush_sends();
+
+  [[nodiscard]] net::EventLoop& loop() { return loop_; }
+
+ private:
+  // Relayed ports for this worker's engine.
+  class Ports final : public engine::RelayPorts {
+   public:
+    Ports(Worker& worker, PortPool& pool) : worker_(worker), pool_(pool) {}
+    [[nodiscard]] bool supports(Family family) const override { return pool_.supports(family); }
+    [[nodiscard]] bool can_set_dont_fragment(Family) const override { return true; }
+    engine::OpenedRelay open(Family family, engine::Parity parity, const Address& server, const Now& now) override;
+    std::unique_ptr<engine::RelayEndpoint> claim(std::uint64_t token, const Now& now) override;
+
+   private:
+    Worker& worker_;
+    PortPool& pool_;
+  };
+
+  void run();
+  void end_turn();
+  void on_client_datagram(Listener& listener, const net::Datagram& datagram);
+  void on_stun(Listener& listener, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
+  // The route of the segment before, for the segments of one run.
+  struct RouteMemo;
+  void on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo);
+  void send_to_peer(engine::Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
+                    std::uint8_t tos);
+  void send_unfragmented(const engine::Outcome& outcome, std::uint8_t tos);
+  void on_peer_data(engine::Allocation& allocation, const net::Datagram& datagram);
+  void send_indication(engine::Allocation& allocation, const Address& peer, Bytes data, std::uint8_t tos);
+  void send_to_client(engine::Allocation& allocation, Bytes head, Bytes payload, std::uint8_t tos);
+  void on_icmp_errors(Relay& relay);
+  // Makes scratch memory for `bytes` more.
+  void make_room(std::size_t bytes);
+  void drop(engine::Drop reason, std::uint64_t datagrams = 1) {
+    drops_[static_cast<std::size_t>(reason)] += datagrams;
+  }
+  void log_drops();
+
+  const unsigned index_;
+  const stun::ChannelRange channels_;
+  net::EventLoop loop_;
+  net::RecvBatch received_;
+  net::SendBatch sending_;
+  Scratch scratch_;
+  PortPool& pool_;
+  Ports ports_;
+  engine::Engine engine_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Address> own_addresses_;
+  std::array<std::uint64_t, engine::kDropCount> drops_{};
+  std::thread thread_;
+};
+
+}  // namespace turnkit::relay
