@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <tuple>
 
 #include "auth/opaque_string.h"
 #include "base/encoding.h"
@@ -30,24 +29,6 @@ Key key_of_bytes(PasswordAlgorithm algorithm, Bytes bytes) {
   Key key{.algorithm = algorithm, .data = {}};
   std::copy(bytes.begin(), bytes.end(), key.data.begin());
   return key;
-}
-
-struct Keys {
-  std::optional<Key> md5;
-  std::optional<Key> sha256;
-};
-
-// Both nullopt for a "0x" text that is no key.
-Keys keys_of(std::string_view user, std::string_view realm, std::string_view secret_text) {
-  if (!secret_text.starts_with("0x")) {
-    const std::string password = prepared_or_raw(secret_text);
-    return {.md5 = long_term_key(PasswordAlgorithm::kMd5, user, realm, password),
-            .sha256 = long_term_key(PasswordAlgorithm::kSha256, user, realm, password)};
-  }
-  const auto bytes = from_hex(secret_text.substr(2));
-  if (bytes && bytes->size() == 16) return {.md5 = key_of_bytes(PasswordAlgorithm::kMd5, *bytes), .sha256 = {}};
-  if (bytes && bytes->size() == 32) return {.md5 = {}, .sha256 = key_of_bytes(PasswordAlgorithm::kSha256, *bytes)};
-  return {};
 }
 
 // A plain decimal number: digits only, no sign, no spaces (REST-007).
@@ -83,23 +64,29 @@ Userhash userhash(std::string_view user, std::string_view realm) {
   return sha256({as_bytes(user), as_bytes(":"), as_bytes(realm)});
 }
 
+StaticUsers::Keys StaticUsers::keys_of(std::string_view user, std::string_view realm, std::string_view secret_text) {
+  if (!secret_text.starts_with("0x")) {
+    const std::string password = prepared_or_raw(secret_text);
+    return {.md5 = long_term_key(PasswordAlgorithm::kMd5, user, realm, password),
+            .sha256 = long_term_key(PasswordAlgorithm::kSha256, user, realm, password)};
+  }
+  const auto bytes = from_hex(secret_text.substr(2));
+  if (bytes && bytes->size() == 16) return {.md5 = key_of_bytes(PasswordAlgorithm::kMd5, *bytes), .sha256 = {}};
+  if (bytes && bytes->size() == 32) return {.md5 = {}, .sha256 = key_of_bytes(PasswordAlgorithm::kSha256, *bytes)};
+  return {};
+}
+
 bool StaticUsers::add(std::string_view user, std::string_view realm, std::string_view secret_text) {
-  auto name = opaque_string(bare_name(user));
+  const auto name = opaque_string(bare_name(user));
   if (!name) return false;
-  const std::string place = prepared_or_raw(bare_name(realm));
-  const Keys keys = keys_of(*name, place, secret_text);
+  const Id id{.realm = prepared_or_raw(bare_name(realm)), .name = *name};
+  const Keys keys = keys_of(id.name, id.realm, secret_text);
   if (!keys.md5 && !keys.sha256) return false;
 
-  const auto id = std::tie(place, *name);
-  auto it = std::lower_bound(users_.begin(), users_.end(), id,
-                             [](const User& u, const auto& wanted) { return std::tie(u.realm, u.name) < wanted; });
-  if (it == users_.end() || std::tie(it->realm, it->name) != id) {
-    HashEntry entry{.hash = userhash(*name, place), .realm = place, .name = *name};
-    hashes_.insert(std::upper_bound(hashes_.begin(), hashes_.end(), entry), std::move(entry));
-    it = users_.insert(it, User{.realm = place, .name = *std::move(name), .md5 = {}, .sha256 = {}});
-  }
-  if (keys.md5) it->md5 = keys.md5;
-  if (keys.sha256) it->sha256 = keys.sha256;
+  Keys& entry = users_[id];
+  if (keys.md5) entry.md5 = keys.md5;
+  if (keys.sha256) entry.sha256 = keys.sha256;
+  hashes_.insert_or_assign(userhash(id.name, id.realm), id);
   return true;
 }
 
@@ -109,26 +96,21 @@ void StaticUsers::find(std::string_view user, std::string_view realm, PasswordAl
   std::string realm_scratch;
   const auto name = prepared(user, name_scratch);
   if (!name) return;
-  const std::tuple<std::string_view, std::string_view> id(prepared(realm, realm_scratch).value_or(realm), *name);
-  const auto id_of = [](const User& u) { return std::tuple<std::string_view, std::string_view>(u.realm, u.name); };
-  const auto it = std::lower_bound(users_.begin(), users_.end(), id,
-                                   [&](const User& u, const auto& wanted) { return id_of(u) < wanted; });
-  if (it == users_.end() || id_of(*it) != id) return;
-  const auto& key = algorithm == PasswordAlgorithm::kMd5 ? it->md5 : it->sha256;
-  if (key) out.push_back({.key = *key, .quota_name = it->name});
+  const auto it = users_.find(IdView(prepared(realm, realm_scratch).value_or(realm), *name));
+  if (it == users_.end()) return;
+  const auto& key = algorithm == PasswordAlgorithm::kMd5 ? it->second.md5 : it->second.sha256;
+  if (key) out.push_back({.key = *key, .quota_name = it->first.name});
 }
 
 std::optional<std::string> StaticUsers::user_of(const Userhash& hash, std::string_view realm) const {
-  const auto it = std::lower_bound(hashes_.begin(), hashes_.end(), hash,
-                                   [](const HashEntry& e, const Userhash& wanted) { return e.hash < wanted; });
+  const auto it = hashes_.find(hash);
   std::string scratch;
-  if (it == hashes_.end() || it->hash != hash || it->realm != prepared(realm, scratch).value_or(realm))
-    return std::nullopt;
-  return it->name;
+  if (it == hashes_.end() || it->second.realm != prepared(realm, scratch).value_or(realm)) return std::nullopt;
+  return it->second.name;
 }
 
 bool StaticUsers::has_sha256_keys() const {
-  return std::all_of(users_.begin(), users_.end(), [](const User& u) { return u.sha256.has_value(); });
+  return std::all_of(users_.begin(), users_.end(), [](const auto& u) { return u.second.sha256.has_value(); });
 }
 
 std::optional<RestName> parse_rest_name(std::string_view user, char separator) {

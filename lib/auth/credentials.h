@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -78,20 +80,26 @@ class StaticUsers final : public CredentialStore {
   [[nodiscard]] bool can_resolve_userhash() const override { return true; }
 
  private:
-  struct User {
+  struct Id {
     std::string realm;
     std::string name;
+  };
+  using IdView = std::pair<std::string_view, std::string_view>;  // realm, name
+  struct IdLess {
+    using is_transparent = void;
+    static IdView view(const Id& id) { return {id.realm, id.name}; }
+    static IdView view(const IdView& id) { return id; }
+    bool operator()(const auto& a, const auto& b) const { return view(a) < view(b); }
+  };
+  struct Keys {
     std::optional<Key> md5;
     std::optional<Key> sha256;
   };
-  struct HashEntry {
-    Userhash hash;
-    std::string realm;
-    std::string name;
-    friend auto operator<=>(const HashEntry&, const HashEntry&) = default;
-  };
-  std::vector<User> users_;        // sorted by (realm, name)
-  std::vector<HashEntry> hashes_;  // sorted
+  // Both nullopt for a "0x" text that is no key.
+  static Keys keys_of(std::string_view user, std::string_view realm, std::string_view secret_text);
+
+  std::map<Id, Keys, IdLess> users_;
+  std::map<Userhash, Id> hashes_;
 };
 
 // TURN REST credentials (draft-uberti-behave-turn-rest-00): user name = expiry, expiry SEP id, or id SEP expiry;
