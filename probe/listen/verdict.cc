@@ -1,0 +1,105 @@
+#include "probe/listen/verdict.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace turnkit::probe {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::uint64_t kEnoughAnswers = 3;
+constexpr auto kLongEnough = seconds(1);  // for an answer to arrive and be confirmed by a later packet
+constexpr double kNotableLoss = 5;        // per cent
+
+double loss_percent(std::uint64_t sent, std::uint64_t received) {
+  return sent == 0 || received >= sent ? 0 : 100.0 * static_cast<double>(sent - received) / static_cast<double>(sent);
+}
+
+std::string answered_clause(const Source& s) {
+  std::string out = fmt::format("{} of {} packets arrived, it confirms {} of {} answers", s.sequences.distinct(),
+                                std::max(s.peer_sent, s.sequences.distinct()), s.confirmed, s.answers);
+  if (s.limited != 0) out += fmt::format(" ({} not answered because of the rate limit)", s.limited);
+  return out;
+}
+
+SourceVerdict judge_udp_probe(const Source& s, TimePoint now) {
+  if (s.confirmed != 0) {
+    const double to_here = loss_percent(s.peer_sent, s.sequences.distinct());
+    const double back = s.finished ? loss_percent(s.answers, s.confirmed) : 0;
+    if (std::max(to_here, back) >= kNotableLoss) {
+      return {Verdict::kWarn, Confidence::kHigh, "loss", "both directions work, with loss: " + answered_clause(s), ""};
+    }
+    return {Verdict::kPass, Confidence::kHigh, "both-directions", "both directions work: " + answered_clause(s), ""};
+  }
+  if (s.answers == 0 && s.send_errors != 0) {
+    return {Verdict::kFail, Confidence::kHigh, "send-refused",
+            fmt::format("packets arrive, but this host refuses to send the answers: {}", std::strerror(s.send_errno)),
+            "Look at this host's own firewall (output rules) and routes."};
+  }
+  const bool had_time = s.finished || now - s.first_answer >= kLongEnough;
+  const bool keeps_sending = s.finished || s.last_seen - s.first_answer >= kLongEnough;
+  if (s.answers >= kEnoughAnswers && had_time && keeps_sending) {
+    return {Verdict::kFail, Confidence::kHigh, "server-to-client-dropped",
+            fmt::format("{} packets arrived, but it confirms none of the {} answers: server->client is dropped",
+                        s.sequences.distinct(), s.answers),
+            "Look at outbound firewall rules here and on the way, at return routes, and at the client's own firewall."};
+  }
+  return {Verdict::kUnconfirmed, Confidence::kLow, "in-progress",
+          fmt::format("{} packets arrived, {} answered, none confirmed yet", s.sequences.distinct(), s.answers), ""};
+}
+
+SourceVerdict judge_other_udp(const Source& s) {
+  const std::string who(peer_name(s.kind));
+  if (s.kind == PeerKind::kOtherVersion) {
+    return {Verdict::kUnconfirmed, Confidence::kMedium, "other-version",
+            fmt::format("{} packets from {} arrived: client->server works", s.packets, who),
+            "Use the same version at both ends."};
+  }
+  if (s.kind == PeerKind::kText && s.answers != 0) {
+    return {Verdict::kUnconfirmed, Confidence::kMedium, "text-echoed",
+            fmt::format("{} packets ({} bytes) from {} arrived: client->server works; {} lines sent back", s.packets,
+                        s.bytes, who, s.answers),
+            "If the line shows a second time at the other end, server->client works too."};
+  }
+  return {Verdict::kUnconfirmed, Confidence::kMedium, "data-arrived",
+          fmt::format("{} packets ({} bytes) from {} arrived: client->server works; nothing sent back", s.packets,
+                      s.bytes, who),
+          s.kind == PeerKind::kText ? "Let the other end type a line and press Enter: it comes back." : ""};
+}
+
+SourceVerdict judge_tcp(const Source& s) {
+  if (s.missing_udp != 0) {
+    return {Verdict::kFail, Confidence::kHigh, "udp-client-to-server-dropped",
+            fmt::format("TCP works, but none of its UDP packets to port {} arrived: UDP client->server is dropped",
+                        s.missing_udp),
+            "Look at security groups, port forwarding and firewalls in front of this host."};
+  }
+  if (s.kind == PeerKind::kTurnProbe) {
+    return {Verdict::kPass, Confidence::kHigh, "both-directions",
+            fmt::format("both directions work: {} messages arrived", s.packets), ""};
+  }
+  if (s.kind == PeerKind::kSilent) {
+    return {Verdict::kPass, Confidence::kMedium, "connected", "connected: both directions work; no data yet", ""};
+  }
+  return {Verdict::kPass, Confidence::kHigh, "data-arrived",
+          fmt::format("connected, {} bytes from {}: both directions work", s.bytes, peer_name(s.kind)), ""};
+}
+
+}  // namespace
+
+SourceVerdict judge(const Source& source, TimePoint now) {
+  if (source.protocol == Protocol::kTcp) return judge_tcp(source);
+  return source.kind == PeerKind::kTurnProbe ? judge_udp_probe(source, now) : judge_other_udp(source);
+}
+
+SourceVerdict judge_half_open() {
+  return {Verdict::kFail, Confidence::kHigh, "server-to-client-dropped",
+          "connection requests arrive, but the answers to them are not confirmed: server->client is dropped",
+          "Look at outbound firewall rules here and on the way, at return routes, and at the client's own firewall."};
+}
+
+}  // namespace turnkit::probe
