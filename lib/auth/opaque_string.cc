@@ -36,9 +36,9 @@ struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-CodePoints normalized(uninorm_t form, CodePointsView text) {
+CodePoints to_nfc(CodePointsView text) {
   std::size_t length = 0;
-  const std::unique_ptr<CodePoint, Free> out(u32_normalize(form, text.data(), text.size(), nullptr, &length));
+  const std::unique_ptr<CodePoint, Free> out(u32_normalize(UNINORM_NFC, text.data(), text.size(), nullptr, &length));
   return out == nullptr ? CodePoints() : CodePoints(out.get(), out.get() + length);
 }
 
@@ -99,24 +99,15 @@ bool is_old_hangul_jamo(CodePoint cp) {
   return in(cp, 0x1100, 0x11FF) || in(cp, 0xA960, 0xA97C) || in(cp, 0xD7B0, 0xD7C6) || in(cp, 0xD7CB, 0xD7FB);
 }
 
-// RFC 8264, section 9.17 (Q).
-bool has_compat(CodePoint cp) { return normalized(UNINORM_NFKC, {&cp, 1}) != CodePoints{cp}; }
-
-// RFC 8264, section 8: the order of the tests is the RFC's.
+// RFC 8264, section 8, as far as the FreeformClass can tell results apart: HasCompat (Q) matters only to the
+// IdentifierClass, and what ASCII7 (K), Controls (L), noncharacters (M) and Unassigned (J) decide follows from the
+// general category.
 Property property_of(CodePoint cp) {
   if (const auto fixed = exception(cp)) return *fixed;
-  const bool noncharacter = uc_is_property_not_a_character(cp);
-  if (uc_is_general_category(cp, UC_UNASSIGNED) && !noncharacter) return Property::kDisallowed;
-  if (in(cp, 0x21, 0x7E)) return Property::kValid;                     // ASCII7 (K)
-  if (uc_is_property_join_control(cp)) return Property::kContextJoin;  // JoinControl (H)
-  if (is_old_hangul_jamo(cp)) return Property::kDisallowed;            // OldHangulJamo (I)
-  if (noncharacter || uc_is_property_default_ignorable_code_point(cp)) {
-    return Property::kDisallowed;  // PrecisIgnorableProperties (M)
-  }
-  if (uc_is_general_category(cp, UC_CONTROL)) return Property::kDisallowed;  // Controls (L)
-  if (has_compat(cp)) return Property::kValid;
-  // LetterDigits (A), OtherLetterDigits (R), Spaces (N), Symbols (O) and Punctuation (P): all letters, marks, numbers,
-  // symbols and punctuation, and Zs of the separators. What is left is Cf, Cs, Co, Zl and Zp.
+  if (uc_is_property_join_control(cp)) return Property::kContextJoin;                 // JoinControl (H)
+  if (is_old_hangul_jamo(cp)) return Property::kDisallowed;                           // OldHangulJamo (I)
+  if (uc_is_property_default_ignorable_code_point(cp)) return Property::kDisallowed;  // PrecisIgnorableProperties (M)
+  // LetterDigits (A), OtherLetterDigits (R), Spaces (N), Symbols (O) and Punctuation (P). What is left is C, Zl and Zp.
   constexpr std::uint32_t kAllowed = UC_CATEGORY_MASK_L | UC_CATEGORY_MASK_M | UC_CATEGORY_MASK_N | UC_CATEGORY_MASK_S |
                                      UC_CATEGORY_MASK_P | UC_CATEGORY_MASK_Zs;
   return uc_is_general_category_withtable(cp, kAllowed) ? Property::kValid : Property::kDisallowed;
@@ -210,7 +201,7 @@ std::optional<std::string> opaque_string(std::string_view text) {
   for (CodePoint& cp : code_points) {
     if (uc_is_general_category(cp, UC_SPACE_SEPARATOR)) cp = U' ';
   }
-  code_points = normalized(UNINORM_NFC, code_points);
+  code_points = to_nfc(code_points);
   if (code_points.empty()) return std::nullopt;
   for (std::size_t i = 0; i < code_points.size(); ++i) {
     if (!allowed(code_points, i)) return std::nullopt;
