@@ -67,20 +67,20 @@ TEST_F(HostileTest, NEG_041_OfTwoMacsTheFirstCounts) {
 }
 
 TEST_F(HostileTest, NEG_042_MessageIntegrityOfAnotherLengthIsBad) {
-  for (const std::size_t size : {0, 4, 19, 21, 32}) {
+  for (const std::size_t size : {0U, 4U, 19U, 21U, 32U}) {
     EXPECT_EQ(error_with_raw_mac(Attr::kMessageIntegrity, size), Code::kBadRequest) << size;
   }
   EXPECT_EQ(error_with_raw_mac(Attr::kMessageIntegrity, 20), Code::kUnauthenticated);
 }
 
 TEST_F(HostileTest, NEG_043_TooShortSha256MacIsBad) {
-  for (const std::size_t size : {0, 4, 12, 15, 18}) {
+  for (const std::size_t size : {0U, 4U, 12U, 15U, 18U}) {
     EXPECT_EQ(error_with_raw_mac(Attr::kMessageIntegritySha256, size), Code::kBadRequest) << size;
   }
 }
 
 TEST_F(HostileTest, NEG_044_TruncatedSha256MacIsRefusedThoughItsBytesAreRight) {
-  for (const std::size_t size : {16, 20, 24, 28}) {
+  for (const std::size_t size : {16U, 20U, 24U, 28U}) {
     Request request;
     add_names_and_algorithms(request, PasswordAlgorithm::kSha256);
     request->integrity_sha256(sha256_key().bytes(), size);
@@ -89,7 +89,7 @@ TEST_F(HostileTest, NEG_044_TruncatedSha256MacIsRefusedThoughItsBytesAreRight) {
 }
 
 TEST_F(HostileTest, NEG_045_TooLongSha256MacIsBad) {
-  for (const std::size_t size : {33, 36, 64}) {
+  for (const std::size_t size : {33U, 36U, 64U}) {
     EXPECT_EQ(error_with_raw_mac(Attr::kMessageIntegritySha256, size), Code::kBadRequest) << size;
   }
 }
@@ -273,7 +273,7 @@ TEST_F(HostileTest, NEG_064_ChoiceOfABrokenLengthIsBad) {
 }
 
 TEST_F(HostileTest, NEG_065_UserhashOfAnotherLengthIsBad) {
-  for (const std::size_t size : {0, 31, 33, 64}) {
+  for (const std::size_t size : {0U, 31U, 33U, 64U}) {
     EXPECT_EQ(error_with_user(Attr::kUserhash, std::vector<std::byte>(size)), Code::kBadRequest) << size;
   }
   EXPECT_EQ(error_with_user(Attr::kUserhash, std::vector<std::byte>(32)), Code::kUnauthenticated);

@@ -98,7 +98,7 @@ TEST(StaticUsers, RefusesBrokenKeysAndNames) {
   EXPECT_FALSE(users.add("\"\"", kRealm, "password"));
   EXPECT_FALSE(users.add("a\nb", kRealm, "password"));
   EXPECT_FALSE(users.add("caf\xE9", kRealm, "password"));
-  for (const std::size_t digits : {0, 1, 31, 33, 40, 63, 65}) {
+  for (const std::size_t digits : {0U, 1U, 31U, 33U, 40U, 63U, 65U}) {
     EXPECT_FALSE(users.add("alice", kRealm, "0x" + std::string(digits, 'a'))) << digits;
   }
   EXPECT_FALSE(users.add("alice", kRealm, "0x" + std::string(31, 'a') + "g"));
