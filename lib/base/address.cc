@@ -12,8 +12,6 @@ namespace turnkit {
 
 namespace {
 
-constexpr unsigned at(Bytes bytes, std::size_t i) { return std::to_integer<unsigned>(bytes[i]); }
-
 // A decimal number without sign, blanks or leading zeros.
 template <typename T>
 std::optional<T> parse_number(std::string_view text, T max) {
