@@ -46,7 +46,8 @@ struct Draft {
   }
 };
 
-// The rules between options and the values that depend on the host. settle_realm() comes before users are added, settle() last.
+// The rules between options and the values that depend on the host. settle_realm() comes before users are added,
+// settle() last.
 void settle_realm(Draft& draft, const Environment& environment);
 void settle(Draft& draft, const Environment& environment);
 

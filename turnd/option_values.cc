@@ -80,7 +80,8 @@ Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t min, std
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc{} && end == text.data() + text.size() && min <= value && value <= max) return value;
-  if (max == std::numeric_limits<std::uint64_t>::max()) return Error{fmt::format("expected a whole number from {}", min)};
+  if (max == std::numeric_limits<std::uint64_t>::max())
+    return Error{fmt::format("expected a whole number from {}", min)};
   return Error{fmt::format("expected a whole number from {} to {}", min, max)};
 }
 

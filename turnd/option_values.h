@@ -1,4 +1,5 @@
-// Values of options: text in, checked value out. Errors say what would be right; the caller puts key and place in front.
+// Values of options: text in, checked value out. Errors say what would be right; the caller puts key and place in
+// front.
 #pragma once
 
 #include <cstdint>

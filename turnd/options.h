@@ -62,6 +62,7 @@ struct Environment {
   bool search_system = true;      // look into /etc and /usr/local/etc too
   uid_t uid = 0;
   unsigned cpus = 1;
+  std::string host_name;     // the realm when none is given
   Random* random = nullptr;  // for generated secrets
 
   // Requires: `random` outlives the result.
@@ -70,7 +71,7 @@ struct Environment {
 
 // What to do after the command line was read.
 struct CommandLine {
-  bool run = false;  // false: print `out` and `errors`, then exit with `exit_code`
+  bool run = false;  // false: `out` and `errors` are all; exit with `exit_code`
   int exit_code = kExitOk;
   std::string out;                    // for standard output: help, version, the report of --check-config
   std::vector<std::string> errors;    // for standard error, a line each

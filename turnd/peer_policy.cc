@@ -43,7 +43,8 @@ const std::vector<Special>& special_ranges() {
         {"ff00::/8", kDeniedMulticast},
         {"fc00::/7", kDeniedUniqueLocal},
         {"fec0::/10", kDeniedUniqueLocal},
-        {"64:ff9b:1::/48", kDeniedTunnel},  // local-use NAT64 (RFC 8215): where the IPv4 address stands in it is not known
+        {"64:ff9b:1::/48",
+         kDeniedTunnel},  // local-use NAT64 (RFC 8215): where the IPv4 address stands in it is not known
     };
     std::vector<Special> ranges = {
         {*IpRange::parse("2001::/32"), kDeniedTunnel, false},
@@ -104,15 +105,17 @@ const PeerRule* find_rule(const std::vector<PeerRule>& rules, const IpAddress& o
 }  // namespace
 
 Result<PeerRule> PeerRule::parse(std::string_view text) {
-  const Error error{fmt::format("expected IP, IP-IP or IP/LENGTH, and :PORT or :PORT-PORT behind it for some ports only "
-                                "(\"10.0.0.5:8443\", \"[2001:db8::1]:8443\"), not \"{}\"",
-                                text)};
+  const Error error{
+      fmt::format("expected IP, IP-IP or IP/LENGTH, and :PORT or :PORT-PORT behind it for some ports only "
+                  "(\"10.0.0.5:8443\", \"[2001:db8::1]:8443\"), not \"{}\"",
+                  text)};
   std::string_view range_text;
   std::string_view ports;
   split_ports(text, range_text, ports);
 
   std::string bare;  // without brackets
-  std::copy_if(range_text.begin(), range_text.end(), std::back_inserter(bare), [](char c) { return c != '[' && c != ']'; });
+  std::copy_if(range_text.begin(), range_text.end(), std::back_inserter(bare),
+               [](char c) { return c != '[' && c != ']'; });
   PeerRule rule;
   const std::optional<IpRange> range = IpRange::parse(bare);
   if (!range) return error;
@@ -139,19 +142,32 @@ std::string PeerRule::to_string() const {
 
 std::string_view to_string(PeerVerdict verdict) {
   switch (verdict) {
-    case PeerVerdict::kAllowed: return "allowed";
-    case PeerVerdict::kDeniedTunnel: return "tunnel";
-    case PeerVerdict::kDeniedUnspecified: return "unspecified";
-    case PeerVerdict::kDeniedLoopback: return "loopback";
-    case PeerVerdict::kDeniedLinkLocal: return "link-local";
-    case PeerVerdict::kDeniedMulticast: return "multicast";
-    case PeerVerdict::kDeniedUniqueLocal: return "unique-local";
-    case PeerVerdict::kDeniedMetadata: return "metadata";
-    case PeerVerdict::kDeniedOwnPort: return "own-port";
-    case PeerVerdict::kDeniedByRule: return "rule";
-    case PeerVerdict::kDeniedPrivate: return "private";
-    case PeerVerdict::kDeniedHost: return "host";
-    case PeerVerdict::kDeniedNotListed: return "not-listed";
+    case PeerVerdict::kAllowed:
+      return "allowed";
+    case PeerVerdict::kDeniedTunnel:
+      return "tunnel";
+    case PeerVerdict::kDeniedUnspecified:
+      return "unspecified";
+    case PeerVerdict::kDeniedLoopback:
+      return "loopback";
+    case PeerVerdict::kDeniedLinkLocal:
+      return "link-local";
+    case PeerVerdict::kDeniedMulticast:
+      return "multicast";
+    case PeerVerdict::kDeniedUniqueLocal:
+      return "unique-local";
+    case PeerVerdict::kDeniedMetadata:
+      return "metadata";
+    case PeerVerdict::kDeniedOwnPort:
+      return "own-port";
+    case PeerVerdict::kDeniedByRule:
+      return "rule";
+    case PeerVerdict::kDeniedPrivate:
+      return "private";
+    case PeerVerdict::kDeniedHost:
+      return "host";
+    case PeerVerdict::kDeniedNotListed:
+      return "not-listed";
   }
   return "unknown";
 }
@@ -232,7 +248,8 @@ PeerVerdict PeerPolicy::check(const Address& peer) const {
   return check_reduced({peer.ip, reduced(peer.ip), peer.port});
 }
 
-// The verdict changes only where a port range that concerns this address begins or ends: one look at each such port is enough.
+// The verdict changes only where a port range that concerns this address begins or ends: one look at each such port is
+// enough.
 PeerPolicy::IpDecision PeerPolicy::check_ip(const IpAddress& ip) const {
   Peer peer{ip, reduced(ip), 1};
   std::vector<std::uint16_t> starts{1};
@@ -281,17 +298,24 @@ std::string PeerPolicy::explain(const Address& address) const {
     return fmt::format("peer {} is denied: {}; this line would allow it: {}", shown, why, allow);
   };
   switch (verdict) {
-    case PeerVerdict::kAllowed: return fmt::format("peer {} is allowed", shown);
+    case PeerVerdict::kAllowed:
+      return fmt::format("peer {} is allowed", shown);
     case PeerVerdict::kDeniedTunnel:
       if (!address.ip.is_teredo() && !address.ip.is_6to4()) return denied("local-use NAT64 address");
-      return fmt::format("peer {} is denied: Teredo and 6to4 addresses are never relayed to (RFC 8656); no line allows it",
-                         shown);
-    case PeerVerdict::kDeniedUnspecified: return denied("unspecified address");
-    case PeerVerdict::kDeniedLoopback: return denied("loopback address");
-    case PeerVerdict::kDeniedLinkLocal: return denied("link-local address");
-    case PeerVerdict::kDeniedMulticast: return denied("multicast, reserved or broadcast address");
-    case PeerVerdict::kDeniedUniqueLocal: return denied("unique local address");
-    case PeerVerdict::kDeniedMetadata: return denied("address of a cloud metadata service");
+      return fmt::format(
+          "peer {} is denied: Teredo and 6to4 addresses are never relayed to (RFC 8656); no line allows it", shown);
+    case PeerVerdict::kDeniedUnspecified:
+      return denied("unspecified address");
+    case PeerVerdict::kDeniedLoopback:
+      return denied("loopback address");
+    case PeerVerdict::kDeniedLinkLocal:
+      return denied("link-local address");
+    case PeerVerdict::kDeniedMulticast:
+      return denied("multicast, reserved or broadcast address");
+    case PeerVerdict::kDeniedUniqueLocal:
+      return denied("unique local address");
+    case PeerVerdict::kDeniedMetadata:
+      return denied("address of a cloud metadata service");
     case PeerVerdict::kDeniedOwnPort:
       return denied("a port of this server itself",
                     fmt::format("allowed-peer-ip={}", Address{peer.ip, peer.port}.to_string()));
@@ -299,9 +323,12 @@ std::string PeerPolicy::explain(const Address& address) const {
       const PeerRule* rule = find_rule(rules_.denied, peer.original, peer.ip, peer.port == 0 ? 1 : peer.port);
       return denied(rule == nullptr ? "denied-peer-ip" : "denied-peer-ip=" + rule->to_string());
     }
-    case PeerVerdict::kDeniedPrivate: return denied("private address, and no-private-peers is on");
-    case PeerVerdict::kDeniedHost: return denied("address of this host, and no-private-peers is on");
-    case PeerVerdict::kDeniedNotListed: return denied("not on an only-peer-ip line", "only-peer-ip=" + name);
+    case PeerVerdict::kDeniedPrivate:
+      return denied("private address, and no-private-peers is on");
+    case PeerVerdict::kDeniedHost:
+      return denied("address of this host, and no-private-peers is on");
+    case PeerVerdict::kDeniedNotListed:
+      return denied("not on an only-peer-ip line", "only-peer-ip=" + name);
   }
   return shown;
 }

@@ -1,0 +1,18 @@
+// How one option, from either front end, takes effect on a draft.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "turnd/draft.h"
+
+namespace turnkit::turnd {
+
+// `place` is where it was given, without the value: "--realm" or "/etc/turnserver.conf:12: realm". Errors and warnings
+// go to the draft, with the value unless it is a secret.
+void apply_option(Draft& draft, const Option& option, std::string_view value, std::string_view place);
+
+// "; did you mean realm?" for a name that is close to an option's; empty otherwise.
+std::string suggestion(std::string_view name);
+
+}  // namespace turnkit::turnd

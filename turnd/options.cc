@@ -1,0 +1,175 @@
+// The option table as a whole, how one option takes effect, and the rules between options.
+#include "turnd/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "auth/opaque_string.h"
+#include "base/encoding.h"
+#include "turnd/apply.h"
+#include "turnd/draft.h"
+#include "turnd/option_table.h"
+#include "turnd/option_values.h"
+
+namespace turnkit::turnd {
+namespace {
+
+constexpr unsigned kMaxThreads = 128;
+
+void fail(Draft& draft, std::string text) { draft.errors.push_back(std::move(text)); }
+
+bool given(const Draft& draft, std::string_view name) { return draft.places.contains(name); }
+
+// True when the value of a flag turns it off; such a key asks for nothing.
+bool is_off(const Option& option, std::string_view value) {
+  if (option.arg != Arg::kOptional) return false;
+  const Result<bool> on = parse_flag(value);
+  return on && !*on;
+}
+
+// Two options that contradict each other.
+void refuse_pair(Draft& draft, std::string_view one, std::string_view other, std::string_view advice) {
+  fail(draft, fmt::format("{}: cannot go together with {}; {}", draft.place(one), draft.place(other), advice));
+}
+
+void settle_auth(Draft& draft) {
+  Config& config = draft.config;
+  if (draft.no_auth && draft.lt_cred_mech) refuse_pair(draft, "no-auth", "lt-cred-mech", "remove one of the two");
+  if (draft.no_auth && draft.use_auth_secret) {
+    const bool by_secret = given(draft, "static-auth-secret");
+    refuse_pair(draft, "no-auth", by_secret ? "static-auth-secret" : "use-auth-secret", "remove one of the two");
+  }
+  config.auth = draft.no_auth ? AuthMode::kNone : AuthMode::kLongTerm;
+  if (config.stun_only) return;
+  if (draft.no_auth) {
+    draft.warnings.push_back(draft.place("no-auth") + ": anybody who reaches this server can relay through it");
+    if (!config.users.empty()) draft.warnings.push_back(draft.place("user") + ": not used, because no-auth is on");
+    return;
+  }
+  if (!config.users.empty() || !config.rest_secrets.empty()) return;
+  draft.warnings.emplace_back(
+      draft.use_auth_secret
+          ? "use-auth-secret is on without any secret, so nobody can relay: add static-auth-secret=SECRET"
+          : "no credentials are configured, so nobody can relay (Binding requests are answered): add "
+            "static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth for an open relay");
+}
+
+void settle_relay(Draft& draft) {
+  Config& config = draft.config;
+  if (config.min_port > config.max_port) {
+    const bool max_is_given = given(draft, "max-port");
+    fail(draft, fmt::format("{}: min-port {} is above max-port {}; give both so that min-port is not above max-port",
+                            draft.place(max_is_given ? "max-port" : "min-port"), config.min_port, config.max_port));
+  }
+  if (config.no_udp_relay && config.no_tcp_relay) {
+    refuse_pair(draft, "no-udp-relay", "no-tcp-relay", "nothing could be relayed; use stun-only for a STUN server");
+  } else if (config.no_udp_relay) {
+    draft.warnings.push_back(draft.place("no-udp-relay") +
+                             ": this version has no TCP relay, so no allocation can succeed");
+  }
+  if (config.bps_capacity != 0 && config.max_bps == 0) {
+    fail(draft, draft.place("bps-capacity") + ": needs max-bps, the share of one allocation");
+  }
+  if (config.no_stun && config.stun_only) {
+    draft.warnings.push_back(draft.place("no-stun") + ": together with stun-only nothing at all is answered");
+  }
+}
+
+void settle_log(Draft& draft) {
+  Config& config = draft.config;
+  config.log.ident = "turnd";
+  config.log.level = draft.log_level.value_or(config.verbose >= 2 ? log::Level::kDebug : log::Level::kInfo);
+  config.log.file = draft.log_file == "-" || config.log.to_syslog ? std::string() : draft.log_file;
+  config.log.to_stdout = !draft.no_stdout_log;
+  if (draft.no_stdout_log && config.log.file.empty() && !config.log.to_syslog) {
+    draft.warnings.push_back(draft.place("no-stdout-log") +
+                             ": ignored, because there is no log-file and no syslog to log to");
+    config.log.to_stdout = true;
+  }
+}
+
+}  // namespace
+
+std::span<const Option> option_table() {
+  static const std::vector<Option> kTable = [] {
+    std::vector<Option> table;
+    for (const auto& part : {live_options(), coturn_keys()}) table.insert(table.end(), part.begin(), part.end());
+    return table;
+  }();
+  return kTable;
+}
+
+const Option* find_option(std::string_view name) {
+  const std::span<const Option> table = option_table();
+  const auto it = std::find_if(table.begin(), table.end(), [&](const Option& option) { return option.name == name; });
+  return it == table.end() ? nullptr : &*it;
+}
+
+std::string suggestion(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const Option& option : option_table()) names.emplace_back(option.name);
+  const std::string_view near = closest(name, names);
+  return near.empty() ? std::string() : fmt::format("; did you mean {}?", near);
+}
+
+void apply_option(Draft& draft, const Option& option, std::string_view value, std::string_view place) {
+  const bool shown = !option.secret && !value.empty();
+  draft.here = shown ? fmt::format("{}={}", place, escaped(value)) : std::string(place);
+  draft.places[option.name] = draft.here;
+  switch (option.support) {
+    case Support::kLive: {
+      if (option.arg == Arg::kRequired && value.empty() && std::string_view(option.name) != "pidfile") {
+        return fail(draft, fmt::format("{}: needs a value, {}", draft.here, option.metavar));
+      }
+      if (option.apply == nullptr) return;
+      if (const Status applied = option.apply(draft, value); !applied) {
+        const bool commented = value.find('#') != std::string_view::npos;
+        fail(draft, fmt::format("{}: {}{}", draft.here, applied.error().text,
+                                commented ? "; a comment must stand on a line of its own" : ""));
+      }
+      return;
+    }
+    case Support::kImplied:
+      if (is_off(option, value) && draft.reported.insert(option.name).second) {
+        draft.warn_here(fmt::format("cannot be turned off; ignored ({})", option.help));
+      }
+      return;
+    case Support::kUnsupported:
+    case Support::kLegacy:
+      if (!is_off(option, value) && draft.reported.insert(option.name).second) draft.warn_here(option.help);
+      return;
+    case Support::kRefused:
+      if (!is_off(option, value) && draft.reported.insert(option.name).second) {
+        fail(draft, fmt::format("{}: {}", draft.here, option.help));
+      }
+      return;
+  }
+}
+
+void settle_realm(Draft& draft, const Environment& environment) {
+  Config& config = draft.config;
+  if (!config.realm.empty()) {
+    const std::optional<std::string> prepared = auth::opaque_string(config.realm);
+    if (!prepared || prepared->size() > 127) {
+      fail(draft, draft.place("realm") + ": expected at most 127 bytes of UTF-8 text without control characters");
+      return;
+    }
+    config.realm = *prepared;
+    return;
+  }
+  config.realm = environment.host_name.empty() ? "turnd" : environment.host_name;
+  if (draft.no_auth || config.stun_only) return;
+  draft.warnings.push_back(
+      fmt::format("no realm is set; \"{}\" is used: add realm=NAME, because keys depend on it", config.realm));
+}
+
+void settle(Draft& draft, const Environment& environment) {
+  settle_auth(draft);
+  settle_relay(draft);
+  settle_log(draft);
+  const unsigned cpus = draft.cpus.value_or(0) != 0 ? *draft.cpus : environment.cpus;
+  draft.config.relay_threads = std::clamp(draft.relay_threads.value_or(cpus), 1U, kMaxThreads);
+}
+
+}  // namespace turnkit::turnd
