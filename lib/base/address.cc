@@ -159,13 +159,13 @@ std::string Address::to_string() const {
 
 std::size_t hash_value(const IpAddress& ip) noexcept {
   const Bytes b = ip.bytes();
-  if (ip.is_v4()) return mix(load_be32(b.data()), 0);
+  if (ip.is_v4()) return mix(load_be32(b.data()), 4);
   return mix(load_be64(b.data()), load_be64(b.data() + 8));
 }
 
 std::size_t hash_value(const Address& address) noexcept {
   const Bytes b = address.ip.bytes();
-  if (address.ip.is_v4()) return mix((std::uint64_t{load_be32(b.data())} << 16) | address.port, 0);
+  if (address.ip.is_v4()) return mix((std::uint64_t{load_be32(b.data())} << 16) | address.port, 4);
   return mix(mix(load_be64(b.data()), load_be64(b.data() + 8)), address.port);
 }
 

@@ -16,12 +16,8 @@ using MutableBytes = std::span<std::byte>;
 constexpr std::uint16_t load_be16(const std::byte* p) {
   return static_cast<std::uint16_t>((std::to_integer<unsigned>(p[0]) << 8) | std::to_integer<unsigned>(p[1]));
 }
-constexpr std::uint32_t load_be32(const std::byte* p) {
-  return (std::uint32_t{load_be16(p)} << 16) | load_be16(p + 2);
-}
-constexpr std::uint64_t load_be64(const std::byte* p) {
-  return (std::uint64_t{load_be32(p)} << 32) | load_be32(p + 4);
-}
+constexpr std::uint32_t load_be32(const std::byte* p) { return (std::uint32_t{load_be16(p)} << 16) | load_be16(p + 2); }
+constexpr std::uint64_t load_be64(const std::byte* p) { return (std::uint64_t{load_be32(p)} << 32) | load_be32(p + 4); }
 constexpr void store_be16(std::byte* p, std::uint16_t v) {
   p[0] = static_cast<std::byte>(v >> 8);
   p[1] = static_cast<std::byte>(v & 0xFF);

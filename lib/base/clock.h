@@ -1,5 +1,5 @@
-// Time as the suite's code sees it. Nothing below a program's loop reads a clock: `Now` is handed in, so tests run hours in
-// milliseconds.
+// Time as the suite's code sees it. Nothing below a program's loop reads a clock: `Now` is handed in, so tests run
+// hours in milliseconds.
 #pragma once
 
 #include <chrono>

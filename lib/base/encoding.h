@@ -16,8 +16,8 @@ std::optional<std::vector<std::byte>> from_hex(std::string_view hex);
 std::string to_base64(Bytes bytes);  // RFC 4648 section 4, padded
 std::optional<std::vector<std::byte>> from_base64(std::string_view text);
 
-// Printable ASCII and valid UTF-8 as they are; control characters, quotes, backslashes and broken UTF-8 as \xNN. At most
-// `max_bytes` of input, with "..." where it was cut.
+// Printable ASCII and valid UTF-8 as they are; control characters, quotes, backslashes and broken UTF-8 as \xNN. At
+// most `max_bytes` of input, with "..." where it was cut.
 std::string escaped(Bytes untrusted, std::size_t max_bytes = 128);
 inline std::string escaped(std::string_view untrusted, std::size_t max_bytes = 128) {
   return escaped(as_bytes(untrusted), max_bytes);

@@ -1,5 +1,5 @@
-// FlatMap<Key, Value>: a map in one sorted vector. For the small tables of an allocation, where it costs least memory and a look-up
-// touches one or two cache lines.
+// FlatMap<Key, Value>: a map in one sorted vector. For the small tables of an allocation, where it costs least memory
+// and a look-up touches one or two cache lines.
 #pragma once
 
 #include <algorithm>

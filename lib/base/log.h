@@ -15,11 +15,11 @@ enum class Level { kDebug, kInfo, kWarning, kError, kOff };
 struct Config {
   Level level = Level::kInfo;
   bool to_stdout = true;
-  std::string file;              // path of the log file; empty: none
+  std::string file{};  // path of the log file; empty: none
   bool to_syslog = false;
-  std::string syslog_facility;   // such as "LOG_DAEMON"; empty: LOG_DAEMON
-  std::string ident;             // the program's name, for syslog
-  std::string timestamp_format;  // strftime, with %f for milliseconds; empty: ISO 8601
+  std::string syslog_facility{};   // such as "LOG_DAEMON"; empty: LOG_DAEMON
+  std::string ident{};             // the program's name, for syslog
+  std::string timestamp_format{};  // strftime, with %f for milliseconds; empty: ISO 8601
 };
 
 // Until it is called, messages go to standard error at level info. Not thread-safe against messages under way.

@@ -1,9 +1,9 @@
 // Cryptographically secure random bytes behind an interface, so that tests can inject a seeded source.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <array>
 
 #include "base/bytes.h"
 

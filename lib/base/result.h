@@ -1,4 +1,5 @@
-// Result<T>: a value or an Error that says what went wrong, for set-up work that can fail. Malformed packets are data, not errors.
+// Result<T>: a value or an Error that says what went wrong, for set-up work that can fail. Malformed packets are data,
+// not errors.
 #pragma once
 
 #include <string>
@@ -14,7 +15,7 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}       // NOLINT: implicit, as std::expected
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit, as std::expected
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
