@@ -1,7 +1,8 @@
 // bench_floor: the cheapest forwarder that speaks enough TURN for a load generator to drive it. It is what a relay's
 // user code is measured against: one thread, epoll, recvmmsg and sendmmsg, UDP_GRO in and UDP_SEGMENT out, one table
 // from client to relay socket and peer, the ChannelData header stripped one way and added the other. No authentication,
-// permissions, timers, logs or fall-backs; one channel a client, IPv4 only. Not for any network but a test's.
+// permissions, timers, logs or fall-backs; one channel a client (the last one bound), IPv4 only. Not for any network but
+// a test's.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -409,7 +410,6 @@ class Floor {
     const auto channel = stun::decode_channel_number(number->value);
     const auto address = stun::decode_xor_address(peer->value, request.transaction_id());
     if (!channel || !address || !address->ip.is_v4()) return false;
-    if (client->channel != 0 && client->channel != *channel) return false;  // one channel a client
     client->channel = *channel;
     client->peer.sin_family = AF_INET;
     client->peer.sin_port = htons(address->port);
