@@ -90,7 +90,8 @@ void ExternalIpWatcher::resolve(Line& line) {
     case ExternalIp::Kind::kName:
       if (const auto ips = net::resolve(line.spec.source)) {
         for (const Family family : {Family::kIPv4, Family::kIPv6}) {  // the first address of each family
-          const auto it = std::find_if(ips->begin(), ips->end(), [&](const IpAddress& ip) { return ip.family() == family; });
+          const auto it =
+              std::find_if(ips->begin(), ips->end(), [&](const IpAddress& ip) { return ip.family() == family; });
           if (it != ips->end()) map_all(*it);
         }
       } else {
@@ -113,7 +114,8 @@ void ExternalIpWatcher::resolve(Line& line) {
   const bool first_failure = line.resolved || line.pairs.empty();
   line.resolved = !pairs.empty();
   if (!line.resolved) {
-    if (first_failure && !problem.empty()) log::warning("external-ip: {}; trying again every {} s", problem, kRetryEvery.count());
+    if (first_failure && !problem.empty())
+      log::warning("external-ip: {}; trying again every {} s", problem, kRetryEvery.count());
     return;  // what it meant before goes on
   }
   if (pairs == line.pairs) return;

@@ -1,5 +1,5 @@
-// ExternalIpWatcher: turns external-ip lines into the mapping that the engines use, and follows those that may change: `auto` (asked of a
-// STUN server) and host names.
+// ExternalIpWatcher: turns external-ip lines into the mapping that the engines use, and follows those that may change:
+// `auto` (asked of a STUN server) and host names.
 #pragma once
 
 #include <condition_variable>
@@ -22,9 +22,11 @@ class ExternalIpWatcher {
   ExternalIpWatcher(const ExternalIpWatcher&) = delete;
   ExternalIpWatcher& operator=(const ExternalIpWatcher&) = delete;
 
-  // Asks for everything once. Blocks for some seconds at most; what cannot be had is logged and left unmapped until it can.
+  // Asks for everything once. Blocks for some seconds at most; what cannot be had is logged and left unmapped until it
+  // can.
   engine::ExternalIps resolve_all();
-  // Asks again every minute (every 5 s while something is missing), in a thread of its own; only where a line may change.
+  // Asks again every minute (every 5 s while something is missing), in a thread of its own; only where a line may
+  // change.
   void follow(OnChange on_change);
 
  private:

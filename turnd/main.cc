@@ -26,7 +26,8 @@ int serve(const turnd::Config& config, Random& random) {
     if (const Status detached = turnd::detach(); !detached) return fail(turnd::kExitStartup, detached.error());
   }
   const turnd::PidFile pid_file = turnd::PidFile::write(config.pidfile);
-  if (const Status dropped = turnd::drop_privileges(config); !dropped) return fail(turnd::kExitStartup, dropped.error());
+  if (const Status dropped = turnd::drop_privileges(config); !dropped)
+    return fail(turnd::kExitStartup, dropped.error());
   if (config.origin.kind == turnd::Origin::Kind::kEmbeddedDefault && ::isatty(STDOUT_FILENO) == 1) {
     std::puts(turnd::embedded_default_text(config, server.public_address(), read_clock().wall).c_str());
   }

@@ -103,7 +103,8 @@ Status listening_ip(Draft& draft, std::string_view value) {
 Status relay_ip(Draft& draft, std::string_view value) {
   const Result<IpAddress> ip = parse_ip(value);
   if (ip && ip->is_unspecified()) {
-    draft.warn_here("clients cannot be told an unspecified address; relay addresses are chosen as if it were not there");
+    draft.warn_here(
+        "clients cannot be told an unspecified address; relay addresses are chosen as if it were not there");
     return {};
   }
   return add_unique(draft.config.relay_ips, ip);
@@ -208,10 +209,10 @@ Status log_file(Draft& draft, std::string_view value) {
 Status syslog(Draft& draft, std::string_view value) { return store(parse_flag(value), draft.config.log.to_syslog); }
 
 Status syslog_facility(Draft& draft, std::string_view value) {
-  static constexpr std::string_view kNames[] = {
-      "LOG_AUTH",   "LOG_AUTHPRIV", "LOG_CRON",   "LOG_DAEMON", "LOG_FTP",    "LOG_KERN",   "LOG_LOCAL0",
-      "LOG_LOCAL1", "LOG_LOCAL2",   "LOG_LOCAL3", "LOG_LOCAL4", "LOG_LOCAL5", "LOG_LOCAL6", "LOG_LOCAL7",
-      "LOG_LPR",    "LOG_MAIL",     "LOG_NEWS",   "LOG_SYSLOG", "LOG_USER",   "LOG_UUCP"};
+  static constexpr std::string_view kNames[] = {"LOG_AUTH",   "LOG_AUTHPRIV", "LOG_CRON",   "LOG_DAEMON", "LOG_FTP",
+                                                "LOG_KERN",   "LOG_LOCAL0",   "LOG_LOCAL1", "LOG_LOCAL2", "LOG_LOCAL3",
+                                                "LOG_LOCAL4", "LOG_LOCAL5",   "LOG_LOCAL6", "LOG_LOCAL7", "LOG_LPR",
+                                                "LOG_MAIL",   "LOG_NEWS",     "LOG_SYSLOG", "LOG_USER",   "LOG_UUCP"};
   if (std::find(std::begin(kNames), std::end(kNames), value) == std::end(kNames)) {
     return Error{"expected a syslog facility such as LOG_DAEMON or LOG_LOCAL1"};
   }

@@ -11,7 +11,8 @@ namespace turnkit::turnd {
 // Raises the soft limit of open descriptors to the hard one; returns it.
 std::size_t raise_descriptor_limit();
 
-// A pid file that is removed with this object. Tries, as coturn does, /var/run, /var/tmp and /tmp after the path that was asked for.
+// A pid file that is removed with this object. Tries, as coturn does, /var/run, /var/tmp and /tmp after the path that
+// was asked for.
 class PidFile {
  public:
   PidFile() = default;

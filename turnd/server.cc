@@ -74,8 +74,8 @@ Server::Server(const Config& config, Random& random)
   const auth::NonceKey nonce_key = config_.nonce_secret.empty()
                                        ? auth::NonceKey::random(random)
                                        : auth::NonceKey::from_shared_secret(config_.nonce_secret);
-  authenticator_ = std::make_unique<auth::Authenticator>(auth::AuthConfig{config_.realm, config_.nonce_lifetime}, store_,
-                                                         nonce_key);
+  authenticator_ =
+      std::make_unique<auth::Authenticator>(auth::AuthConfig{config_.realm, config_.nonce_lifetime}, store_, nonce_key);
 }
 
 Server::~Server() = default;
@@ -190,8 +190,10 @@ void Server::run() {
   const net::SignalWatch on_term(loop, SIGTERM, stop);
   const net::SignalWatch on_int(loop, SIGINT, stop);
   const net::SignalWatch on_hup(loop, SIGHUP, [] { log::reopen(); });
-  const net::SignalWatch on_usr1(loop, SIGUSR1, [] { log::warning("SIGUSR1: this version has no drain mode; ignored"); });
-  const net::SignalWatch on_usr2(loop, SIGUSR2, [] { log::warning("SIGUSR2: this version has no certificates; ignored"); });
+  const net::SignalWatch on_usr1(loop, SIGUSR1,
+                                 [] { log::warning("SIGUSR1: this version has no drain mode; ignored"); });
+  const net::SignalWatch on_usr2(loop, SIGUSR2,
+                                 [] { log::warning("SIGUSR2: this version has no certificates; ignored"); });
   loop.run();
 
   log::info("shutting down: {} allocations end", quotas_.total());

@@ -53,7 +53,8 @@ void SessionLog::on_event(const Event& event) {
   const std::string user = escaped(allocation.identity.user);
   switch (event.kind) {
     case Event::Kind::kAllocationCreated:
-      return log::info("{}: new, realm=<{}>, username=<{}>, lifetime={}", session, realm_, user, event.lifetime.count());
+      return log::info("{}: new, realm=<{}>, username=<{}>, lifetime={}", session, realm_, user,
+                       event.lifetime.count());
     case Event::Kind::kAllocationRefreshed:
       return log::info("{}: refreshed, realm=<{}>, username=<{}>, lifetime={}", session, realm_, user,
                        event.lifetime.count());
@@ -63,16 +64,16 @@ void SessionLog::on_event(const Event& event) {
       log::info("{}: usage: realm=<{}>, username=<{}>, {}", session, realm_, user, usage_text(allocation.client_usage));
       log::info("{}: peer usage: realm=<{}>, username=<{}>, {}", session, realm_, user,
                 usage_text(allocation.peer_usage));
-      return log::info("{}: closed (2nd stage), user <{}> realm <{}> origin <>, local {}, remote {}, reason: {}", session,
-                       user, realm_, allocation.tuple.server.to_string(), allocation.tuple.client.to_string(),
+      return log::info("{}: closed (2nd stage), user <{}> realm <{}> origin <>, local {}, remote {}, reason: {}",
+                       session, user, realm_, allocation.tuple.server.to_string(), allocation.tuple.client.to_string(),
                        event.reason);
     case Event::Kind::kPermissionAdded:
       return log::info("{}: peer {} lifetime updated: {}", session, event.peer.ip.to_string(), event.lifetime.count());
     case Event::Kind::kPermissionRemoved:
       return log::info("{}: peer {} deleted", session, event.peer.ip.to_string());
     case Event::Kind::kChannelBound:
-      return log::info("{}: peer {} channel {:#06x} lifetime updated: {}", session, event.peer.to_string(), event.channel,
-                       event.lifetime.count());
+      return log::info("{}: peer {} channel {:#06x} lifetime updated: {}", session, event.peer.to_string(),
+                       event.channel, event.lifetime.count());
     case Event::Kind::kChannelUnbound:
       return log::info("{}: peer {} channel {:#06x} deleted", session, event.peer.to_string(), event.channel);
     case Event::Kind::kPeerDenied:

@@ -1,4 +1,5 @@
-// SessionLog: the engine's events as log lines, in coturn's words, so that scripts and fail2ban rules that read its log go on working.
+// SessionLog: the engine's events as log lines, in coturn's words, so that scripts and fail2ban rules that read its log
+// go on working.
 #pragma once
 
 #include <mutex>
@@ -12,7 +13,8 @@ namespace turnkit::turnd {
 
 class SessionLog final : public engine::Observer {
  public:
-  // `verbosity`: 0 only what needs attention, 1 a line per session event, 2 strangers' requests too. `policy` outlives this.
+  // `verbosity`: 0 only what needs attention, 1 a line per session event, 2 strangers' requests too. `policy` outlives
+  // this.
   SessionLog(std::string realm, int verbosity, const PeerPolicy& policy);
 
   // Thread-safe: every worker reports here.

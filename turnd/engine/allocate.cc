@@ -32,7 +32,8 @@ struct Engine::Opened {
   std::optional<Code> missing_half;  // a dual allocation that got only one family
 };
 
-// The lifetime to grant: at most the maximum, at least the default (RFC 8656, section 7.2, "time-to-expiry"). nullopt: malformed.
+// The lifetime to grant: at most the maximum, at least the default (RFC 8656, section 7.2, "time-to-expiry"). nullopt:
+// malformed.
 std::optional<std::chrono::seconds> Engine::granted_lifetime(const stun::MessageView& message) const {
   const auto attribute = message.find(Attr::kLifetime);
   if (!attribute) return config_.default_lifetime;
@@ -131,12 +132,14 @@ Outcome Engine::on_allocate(const Request& request) {
   // Step 2: one allocation a 5-tuple; the retransmission of the request that made it gets its answer again.
   if (Allocation* existing = request.allocation) {
     const bool same_user = request.identity == nullptr || request.identity->user == existing->identity.user;
-    if (existing->allocate_id != message.transaction_id() || !same_user) return refuse(request, Code::kAllocationMismatch);
+    if (existing->allocate_id != message.transaction_id() || !same_user)
+      return refuse(request, Code::kAllocationMismatch);
     return answer_allocated(request, *existing);
   }
 
   // RFC 8656, section 21.4: never serve clients behind 6to4 or Teredo.
-  if (request.tuple.client.ip.is_teredo() || request.tuple.client.ip.is_6to4()) return refuse(request, Code::kForbidden);
+  if (request.tuple.client.ip.is_teredo() || request.tuple.client.ip.is_6to4())
+    return refuse(request, Code::kForbidden);
 
   AllocateWish wish;
   if (const auto error = parse_wish(request, wish)) return refuse(request, *error);

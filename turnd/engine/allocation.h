@@ -52,7 +52,7 @@ struct Channel {
 struct Usage {
   std::uint64_t received_packets = 0;  // from the client (or the peer)
   std::uint64_t received_bytes = 0;
-  std::uint64_t sent_packets = 0;      // to it
+  std::uint64_t sent_packets = 0;  // to it
   std::uint64_t sent_bytes = 0;
 };
 

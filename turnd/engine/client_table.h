@@ -1,5 +1,5 @@
-// ClientTable: 5-tuple to allocation, the first look-up of every packet from a client. Open addressing with linear probing; a probe that
-// hits reads one entry here and the allocation's own tuple.
+// ClientTable: 5-tuple to allocation, the first look-up of every packet from a client. Open addressing with linear
+// probing; a probe that hits reads one entry here and the allocation's own tuple.
 #pragma once
 
 #include <cstddef>

@@ -5,11 +5,29 @@
 namespace turnkit::engine {
 
 std::string_view drop_name(Drop drop) {
-  static constexpr std::array<std::string_view, kDropCount> kNames = {
-      "none",          "empty",          "not_turn",        "truncated",   "malformed_stun", "bad_cookie",
-      "bad_fingerprint", "unknown_method", "response",      "indication",  "forged_source",  "disabled",
-      "no_allocation", "malformed_data", "unknown_attribute", "unbound_channel", "no_permission", "peer_family",
-      "peer_forbidden", "rate_limit",    "peer_no_permission", "peer_too_large", "icmp_ignored"};
+  static constexpr std::array<std::string_view, kDropCount> kNames = {"none",
+                                                                      "empty",
+                                                                      "not_turn",
+                                                                      "truncated",
+                                                                      "malformed_stun",
+                                                                      "bad_cookie",
+                                                                      "bad_fingerprint",
+                                                                      "unknown_method",
+                                                                      "response",
+                                                                      "indication",
+                                                                      "forged_source",
+                                                                      "disabled",
+                                                                      "no_allocation",
+                                                                      "malformed_data",
+                                                                      "unknown_attribute",
+                                                                      "unbound_channel",
+                                                                      "no_permission",
+                                                                      "peer_family",
+                                                                      "peer_forbidden",
+                                                                      "rate_limit",
+                                                                      "peer_no_permission",
+                                                                      "peer_too_large",
+                                                                      "icmp_ignored"};
   const auto index = static_cast<std::size_t>(drop);
   return index < kNames.size() ? kNames[index] : "unknown";
 }

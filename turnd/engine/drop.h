@@ -12,29 +12,29 @@ namespace turnkit::engine {
 enum class Drop : std::uint8_t {
   kNone,
   // From a client.
-  kEmpty,               // an empty datagram
-  kNotTurn,             // the first byte is not STUN's or a channel's (RFC 7983)
-  kTruncated,           // longer than a receive slot
-  kMalformedStun,       // MessageView::parse refused it
-  kBadCookie,           // RFC 3489, or something else
+  kEmpty,          // an empty datagram
+  kNotTurn,        // the first byte is not STUN's or a channel's (RFC 7983)
+  kTruncated,      // longer than a receive slot
+  kMalformedStun,  // MessageView::parse refused it
+  kBadCookie,      // RFC 3489, or something else
   kBadFingerprint,
-  kUnknownMethod,       // or a class that the method does not have
-  kResponse,            // a response: this is a server
-  kIndication,          // an indication that a client has no business to send, or a Binding indication (keep-alive)
-  kForgedSource,        // the source is port 0, or an address of our own listeners
-  kDisabled,            // the method is switched off (no-stun, stun-only)
-  kNoAllocation,        // data from a 5-tuple without an allocation
-  kMalformedData,       // a Send indication or ChannelData message whose content is wrong
-  kUnknownAttribute,    // an indication with an unknown comprehension-required attribute
+  kUnknownMethod,     // or a class that the method does not have
+  kResponse,          // a response: this is a server
+  kIndication,        // an indication that a client has no business to send, or a Binding indication (keep-alive)
+  kForgedSource,      // the source is port 0, or an address of our own listeners
+  kDisabled,          // the method is switched off (no-stun, stun-only)
+  kNoAllocation,      // data from a 5-tuple without an allocation
+  kMalformedData,     // a Send indication or ChannelData message whose content is wrong
+  kUnknownAttribute,  // an indication with an unknown comprehension-required attribute
   kUnboundChannel,
-  kNoPermission,        // no permission for the peer's address, or it has expired
-  kPeerFamily,          // no relayed address of the peer's family
-  kPeerForbidden,       // the peer policy forbids this port
-  kRateLimit,           // over the session's bandwidth
+  kNoPermission,   // no permission for the peer's address, or it has expired
+  kPeerFamily,     // no relayed address of the peer's family
+  kPeerForbidden,  // the peer policy forbids this port
+  kRateLimit,      // over the session's bandwidth
   // From a peer.
   kPeerNoPermission,
-  kPeerTooLarge,        // does not fit into one message to the client
-  kIcmpIgnored,         // an ICMP error that TURN does not pass on
+  kPeerTooLarge,  // does not fit into one message to the client
+  kIcmpIgnored,   // an ICMP error that TURN does not pass on
   kCount
 };
 

@@ -19,7 +19,8 @@ constexpr std::size_t kMaxAmplification = 3;  // bytes of an unauthenticated ans
 constexpr std::size_t kMaxDeletedRemembered = 4096;
 constexpr std::chrono::seconds kTransactionMemory{40};  // RFC 8489, section 6.3.1
 
-// Whether this server understands a comprehension-required attribute. Those of extensions that it does not offer are unknown to it.
+// Whether this server understands a comprehension-required attribute. Those of extensions that it does not offer are
+// unknown to it.
 bool is_understood(Attr type) {
   switch (type) {
     case Attr::kMappedAddress:
@@ -108,14 +109,16 @@ Outcome Engine::on_message(Bytes bytes, const FiveTuple& tuple, ClientPath& path
 
 Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tuple, ClientPath& path, const Now& now) {
   Request request{message, tuple, path, now, nullptr, nullptr};
-  if (message.method() == Method::kBinding) return config_.serve_binding ? on_binding(request) : dropped(Drop::kDisabled);
+  if (message.method() == Method::kBinding)
+    return config_.serve_binding ? on_binding(request) : dropped(Drop::kDisabled);
 
   const bool known = message.method() == Method::kAllocate || message.method() == Method::kRefresh ||
                      message.method() == Method::kCreatePermission || message.method() == Method::kChannelBind;
   if (!known) return dropped(Drop::kUnknownMethod);
   if (!config_.serve_turn) return dropped(Drop::kDisabled);
 
-  // RFC 8656, section 5: only Allocate may come from a 5-tuple without an allocation. No state, no key look-up for strangers.
+  // RFC 8656, section 5: only Allocate may come from a 5-tuple without an allocation. No state, no key look-up for
+  // strangers.
   request.allocation = find(tuple, now);
   if (request.allocation == nullptr && message.method() != Method::kAllocate) return repeat_deletion(request);
 
@@ -190,7 +193,8 @@ ClientRoute Engine::route_to_client(const Allocation& allocation, const Address&
   return {channel->expires > now ? *number : std::uint16_t{0}, Drop::kNone};
 }
 
-Bytes Engine::data_indication_head(const Address& peer, std::size_t data_size, std::array<std::byte, kMaxDataHead>& out) {
+Bytes Engine::data_indication_head(const Address& peer, std::size_t data_size,
+                                   std::array<std::byte, kMaxDataHead>& out) {
   stun::TransactionId id;
   random_.fill(id.bytes);
   stun::Builder builder(out, Class::kIndication, Method::kData, id);
@@ -240,7 +244,8 @@ void Engine::sweep(const Now& now) {
 
 void Engine::expire_parts(Allocation& allocation, TimePoint now) {
   for (const Family family : {Family::kIPv4, Family::kIPv6}) {
-    if (allocation.leg(family).relay != nullptr && allocation.leg(family).expires <= now) remove_leg(allocation, family);
+    if (allocation.leg(family).relay != nullptr && allocation.leg(family).expires <= now)
+      remove_leg(allocation, family);
   }
   allocation.channels.erase_if([&](std::uint16_t number, const Channel& channel) {
     if (channel.expires > now) return false;
@@ -285,7 +290,8 @@ void Engine::remove_leg(Allocation& allocation, Family family) {
   });
 }
 
-// A request other than Allocate without an allocation: 437, unless it is the retransmission of the Refresh that deleted it.
+// A request other than Allocate without an allocation: 437, unless it is the retransmission of the Refresh that deleted
+// it.
 Outcome Engine::repeat_deletion(const Request& request) {
   const auto it = deleted_.find(request.tuple);
   if (it == deleted_.end() || it->second.id != request.message.transaction_id() ||
@@ -380,7 +386,8 @@ Outcome Engine::succeed(const Request& request) {
 // A stranger's answer stays below about three times the request: the phrase goes first (conformance.md section 1.10).
 std::string_view Engine::phrase_for(const Request& request, Code code, std::size_t rest) const {
   const std::string_view phrase = stun::reason_phrase(code);
-  const std::size_t size = stun::kHeaderSize + stun::kAttributeHeaderSize + 4 + ((phrase.size() + 3) & ~std::size_t{3}) + rest;
+  const std::size_t size =
+      stun::kHeaderSize + stun::kAttributeHeaderSize + 4 + ((phrase.size() + 3) & ~std::size_t{3}) + rest;
   const bool affordable = request.identity != nullptr || size <= kMaxAmplification * request.message.bytes().size();
   return affordable ? phrase : std::string_view{};
 }

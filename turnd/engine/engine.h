@@ -1,5 +1,6 @@
-// The TURN server's protocol (RFC 8489, RFC 8656) without I/O: bytes, addresses and the time go in; answers and routes come out. Clock,
-// random numbers, credentials and relayed ports are injected, so tests run hours of protocol in milliseconds.
+// The TURN server's protocol (RFC 8489, RFC 8656) without I/O: bytes, addresses and the time go in; answers and routes
+// come out. Clock, random numbers, credentials and relayed ports are injected, so tests run hours of protocol in
+// milliseconds.
 //
 // One engine a worker; nothing in it is shared, everything belongs to the worker's thread.
 #pragma once
@@ -33,22 +34,22 @@
 namespace turnkit::engine {
 
 struct EngineConfig {
-  bool authenticate = true;                          // false: anyone may allocate (no-auth)
+  bool authenticate = true;  // false: anyone may allocate (no-auth)
   stun::ChannelRange channels = stun::kRfc5766Channels;
-  std::chrono::seconds default_lifetime{600};        // of an allocation that asks for none or less (RFC 8656, section 7.2)
+  std::chrono::seconds default_lifetime{600};  // of an allocation that asks for none or less (RFC 8656, section 7.2)
   std::chrono::seconds max_lifetime{3600};
   std::chrono::seconds permission_lifetime{300};
   std::chrono::seconds channel_lifetime{600};
-  std::size_t max_permissions = 1024;                // per allocation
+  std::size_t max_permissions = 1024;  // per allocation
   std::size_t max_channels = 1024;
   std::optional<Family> default_family = Family::kIPv4;  // without REQUESTED-ADDRESS-FAMILY; nullopt: the client leg's
-  bool serve_udp_relay = true;                       // false: no-udp-relay (442)
-  bool serve_binding = true;                         // false: no-stun
-  bool serve_turn = true;                            // false: stun-only
-  bool mapped_address = false;                       // add MAPPED-ADDRESS to Binding answers (stun-backward-compatibility)
-  bool fingerprint = false;                          // add FINGERPRINT always; otherwise only where the request had it
-  bool server_relay = false;                         // peers need no permission
-  std::string software;                              // SOFTWARE; empty: not sent
+  bool serve_udp_relay = true;                           // false: no-udp-relay (442)
+  bool serve_binding = true;                             // false: no-stun
+  bool serve_turn = true;                                // false: stun-only
+  bool mapped_address = false;  // add MAPPED-ADDRESS to Binding answers (stun-backward-compatibility)
+  bool fingerprint = false;     // add FINGERPRINT always; otherwise only where the request had it
+  bool server_relay = false;    // peers need no permission
+  std::string software;         // SOFTWARE; empty: not sent
 };
 
 // What the engine needs from its surroundings; all of it outlives the engine.
@@ -62,10 +63,10 @@ struct Surroundings {
 
 // What became of a message from a client: an answer, a datagram for a peer, or neither.
 struct Outcome {
-  Bytes answer;                    // to the client, on the path it came; valid until the next call
-  Drop drop = Drop::kNone;         // why there is neither
+  Bytes answer;                      // to the client, on the path it came; valid until the next call
+  Drop drop = Drop::kNone;           // why there is neither
   Allocation* allocation = nullptr;  // for Send indications
-  RelayEndpoint* relay = nullptr;  // not null: send `data` to `peer` from here
+  RelayEndpoint* relay = nullptr;    // not null: send `data` to `peer` from here
   Address peer;
   Bytes data;
   bool dont_fragment = false;
@@ -100,14 +101,16 @@ class Engine {
   [[nodiscard]] PeerRoute route_to_peer(Allocation& allocation, std::uint16_t channel, TimePoint now) const;
   // A datagram from a peer: on which channel it goes to the client (RFC 8656, sections 11.3 and 12.7).
   [[nodiscard]] ClientRoute route_to_client(const Allocation& allocation, const Address& peer, TimePoint now) const;
-  // The head of a Data indication for `data` from `peer`, up to where the data begins; the data and its padding to 4 follow it.
-  // Written into `out`; empty when the data is too large for one message.
+  // The head of a Data indication for `data` from `peer`, up to where the data begins; the data and its padding to 4
+  // follow it. Written into `out`; empty when the data is too large for one message.
   static constexpr std::size_t kMaxDataHead = stun::kHeaderSize + 4 + 20 + 4;
   Bytes data_indication_head(const Address& peer, std::size_t data_size, std::array<std::byte, kMaxDataHead>& out);
-  // An ICMP error that a datagram to `peer` caused: the Data indication to send, if TURN passes it on (RFC 8656, section 11.5).
+  // An ICMP error that a datagram to `peer` caused: the Data indication to send, if TURN passes it on (RFC 8656,
+  // section 11.5).
   Outcome on_icmp(const Allocation& allocation, const Address& peer, const stun::Icmp& icmp, TimePoint now);
 
-  // Frees what has expired, a part of the allocations at each call: calling it every kSweepInterval visits all once a second.
+  // Frees what has expired, a part of the allocations at each call: calling it every kSweepInterval visits all once a
+  // second.
   static constexpr std::chrono::milliseconds kSweepInterval{125};
   void sweep(const Now& now);
 
@@ -125,8 +128,8 @@ class Engine {
     const FiveTuple& tuple;
     ClientPath& path;
     const Now& now;
-    Allocation* allocation;              // of this 5-tuple, if there is one
-    const auth::Identity* identity;      // null: not authenticated (yet)
+    Allocation* allocation;          // of this 5-tuple, if there is one
+    const auth::Identity* identity;  // null: not authenticated (yet)
   };
   Outcome on_request(const stun::MessageView& message, const FiveTuple& tuple, ClientPath& path, const Now& now);
   Outcome on_binding(const Request& request);

@@ -1,4 +1,5 @@
-// The one stream of what changes in the engine. Logs, metrics, the status publisher and a kernel offload subscribe to it.
+// The one stream of what changes in the engine. Logs, metrics, the status publisher and a kernel offload subscribe to
+// it.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// The external-ip mapping: relayed addresses of a host behind 1:1 NAT are told to clients by their public form, and public forms in what
-// clients send are taken back to the private one.
+// The external-ip mapping: relayed addresses of a host behind 1:1 NAT are told to clients by their public form, and
+// public forms in what clients send are taken back to the private one.
 #pragma once
 
 #include <vector>
@@ -19,8 +19,12 @@ class ExternalIps {
   ExternalIps() = default;
   explicit ExternalIps(std::vector<Pair> pairs) : pairs_(std::move(pairs)) {}
 
-  [[nodiscard]] Address to_external(const Address& address) const { return map(address, &Pair::internal, &Pair::external); }
-  [[nodiscard]] Address to_internal(const Address& address) const { return map(address, &Pair::external, &Pair::internal); }
+  [[nodiscard]] Address to_external(const Address& address) const {
+    return map(address, &Pair::internal, &Pair::external);
+  }
+  [[nodiscard]] Address to_internal(const Address& address) const {
+    return map(address, &Pair::external, &Pair::internal);
+  }
   [[nodiscard]] const std::vector<Pair>& pairs() const { return pairs_; }
 
  private:

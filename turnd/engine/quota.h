@@ -1,5 +1,5 @@
-// Quotas that hold for the whole server: allocations per user and in total, and bandwidth set aside for sessions. Shared by all workers;
-// asked only when an allocation begins or ends, so one mutex serves.
+// Quotas that hold for the whole server: allocations per user and in total, and bandwidth set aside for sessions.
+// Shared by all workers; asked only when an allocation begins or ends, so one mutex serves.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +37,10 @@ class QuotaTicket {
 };
 
 struct QuotaLimits {
-  std::uint32_t per_user = 0;          // allocations; 0: no limit
-  std::uint32_t total = 0;             // allocations; 0: no limit
-  std::uint64_t max_bps = 0;           // bytes per second per session and direction; 0: no limit
-  std::uint64_t bps_capacity = 0;      // bytes per second that all sessions together may set aside; 0: no limit
+  std::uint32_t per_user = 0;      // allocations; 0: no limit
+  std::uint32_t total = 0;         // allocations; 0: no limit
+  std::uint64_t max_bps = 0;       // bytes per second per session and direction; 0: no limit
+  std::uint64_t bps_capacity = 0;  // bytes per second that all sessions together may set aside; 0: no limit
 };
 
 class Quotas {
@@ -52,7 +52,8 @@ class Quotas {
     Refusal refusal = Refusal::kNone;
     QuotaTicket ticket;  // when not refused
   };
-  // An empty `user` counts towards the total only. The last session to fit into bps_capacity may get what is left of it.
+  // An empty `user` counts towards the total only. The last session to fit into bps_capacity may get what is left of
+  // it.
   Answer acquire(const std::string& user);
 
   [[nodiscard]] std::uint32_t total() const;

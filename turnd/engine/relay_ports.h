@@ -1,4 +1,5 @@
-// What the engine asks of the world: relayed transport addresses. The shell answers with real sockets, tests with a table.
+// What the engine asks of the world: relayed transport addresses. The shell answers with real sockets, tests with a
+// table.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +35,8 @@ class RelayEndpoint {
 enum class Parity : std::uint8_t { kAny, kEven, kEvenAndReserveNext };
 
 struct OpenedRelay {
-  std::unique_ptr<RelayEndpoint> endpoint;            // null: no port is left, or the parity cannot be met
-  std::optional<std::uint64_t> reservation_token;     // for kEvenAndReserveNext
+  std::unique_ptr<RelayEndpoint> endpoint;         // null: no port is left, or the parity cannot be met
+  std::optional<std::uint64_t> reservation_token;  // for kEvenAndReserveNext
 };
 
 class RelayPorts {
@@ -47,7 +48,8 @@ class RelayPorts {
   [[nodiscard]] virtual bool can_set_dont_fragment(Family family) const = 0;
   // `server`: the address at which the client reached us; preferred for the relayed address where it fits.
   virtual OpenedRelay open(Family family, Parity parity, const Address& server, const Now& now) = 0;
-  // The address that a RESERVATION-TOKEN holds, once; null when the token is unknown, used or has expired (30 s). Server-wide.
+  // The address that a RESERVATION-TOKEN holds, once; null when the token is unknown, used or has expired (30 s).
+  // Server-wide.
   virtual std::unique_ptr<RelayEndpoint> claim(std::uint64_t token, const Now& now) = 0;
 };
 

@@ -1,4 +1,5 @@
-// A token bucket in bytes: a rate with a burst, so that media over its limit degrades smoothly instead of second by second.
+// A token bucket in bytes: a rate with a burst, so that media over its limit degrades smoothly instead of second by
+// second.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Listener: one UDP socket on which clients reach one worker. Each worker has its own on the same address (SO_REUSEPORT).
+// Listener: one UDP socket on which clients reach one worker. Each worker has its own on the same address
+// (SO_REUSEPORT).
 #pragma once
 
 #include "net/event_loop.h"

@@ -1,5 +1,6 @@
-// PortPool: the relayed ports of the whole server. Picks at random (RFC 6056), knows what is taken without asking the kernel, and keeps the
-// reserved halves of EVEN-PORT pairs. Shared by all workers; asked only when an allocation begins or ends, so one mutex serves.
+// PortPool: the relayed ports of the whole server. Picks at random (RFC 6056), knows what is taken without asking the
+// kernel, and keeps the reserved halves of EVEN-PORT pairs. Shared by all workers; asked only when an allocation begins
+// or ends, so one mutex serves.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +62,8 @@ class PortPool {
   // `preferred`: the relay address to use where it is one and of this family.
   Opened open(Family family, engine::Parity parity, const IpAddress& preferred, TimePoint now);
   PortLease claim(std::uint64_t token, TimePoint now);
-  // Frees reservations that nobody claimed within 30 s (RFC 8656, section 7.2). Any worker may call it, about once a second.
+  // Frees reservations that nobody claimed within 30 s (RFC 8656, section 7.2). Any worker may call it, about once a
+  // second.
   void expire_reservations(TimePoint now);
 
  private:

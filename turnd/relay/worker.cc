@@ -151,7 +151,8 @@ void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoin
   }
   allocation.peer_usage.sent_packets++;
   allocation.peer_usage.sent_bytes += data.size();
-  sending_.add({.socket = &relay_of(endpoint).socket(), .to = peer, .head = {}, .payload = data, .tos = tos, .from = nullptr});
+  sending_.add(
+      {.socket = &relay_of(endpoint).socket(), .to = peer, .head = {}, .payload = data, .tos = tos, .from = nullptr});
 }
 
 // DF is a property of the socket, so this datagram is sent between two flushes (RFC 8656, section 14.1).
@@ -177,13 +178,16 @@ void Worker::on_peer_data(Allocation& allocation, const net::Datagram& datagram)
   const TimePoint now = loop_.now().mono;
   const engine::ClientRoute route = engine_.route_to_client(allocation, datagram.source, now);
   if (route.drop != Drop::kNone) return drop(route.drop);
-  datagram.for_each_segment([&](Bytes data) {
+  datagram.for_each_segment([&](MutableBytes data) {
     allocation.peer_usage.received_packets++;
     allocation.peer_usage.received_bytes += data.size();
     if (allocation.bandwidth && !allocation.bandwidth->to_client.take(data.size(), now)) return drop(Drop::kRateLimit);
     if (route.channel == 0) return send_indication(allocation, datagram.source, data, datagram.tos);
     if (data.size() + stun::kChannelHeaderSize > kMaxUdpPayload) return drop(Drop::kPeerTooLarge);
-    std::array<std::byte, stun::kChannelHeaderSize> head;
+    // In front of the first segment there is room for the header, so that header and data are one piece.
+    std::array<std::byte, stun::kChannelHeaderSize> copied;
+    const bool first = data.data() == datagram.data.data();
+    const MutableBytes head = first ? MutableBytes(data.data() - copied.size(), copied.size()) : MutableBytes(copied);
     stun::write_channel_header(head.data(), route.channel, data.size());
     send_to_client(allocation, head, data, datagram.tos);
   });

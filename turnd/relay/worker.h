@@ -1,4 +1,5 @@
-// Worker: one core's share of the relay: its own loop, listeners, engine, buffers and counters. Nothing on its data path is shared.
+// Worker: one core's share of the relay: its own loop, listeners, engine, buffers and counters. Nothing on its data
+// path is shared.
 //
 // client to peer: Listener::on_readable -> RecvBatch -> classify -> on_channel_data | on_stun -> Engine
 // peer to client: Relay::on_readable -> RecvBatch -> on_peer_data -> SendBatch::add -> flush
@@ -87,9 +88,7 @@ class Worker {
   void on_icmp_errors(Relay& relay);
   // Makes scratch memory for `bytes` more.
   void make_room(std::size_t bytes);
-  void drop(engine::Drop reason, std::uint64_t datagrams = 1) {
-    drops_[static_cast<std::size_t>(reason)] += datagrams;
-  }
+  void drop(engine::Drop reason, std::uint64_t datagrams = 1) { drops_[static_cast<std::size_t>(reason)] += datagrams; }
   void log_drops();
 
   const unsigned index_;
