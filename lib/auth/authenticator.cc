@@ -21,8 +21,8 @@ constexpr std::array kAlgorithms{PasswordAlgorithm::kSha256, PasswordAlgorithm::
 constexpr std::array kAlgorithmsValue{std::byte{0}, std::byte{2}, std::byte{0}, std::byte{0},
                                       std::byte{0}, std::byte{1}, std::byte{0}, std::byte{0}};
 
-// Used where there is no candidate, so that an unknown user costs the time of a wrong password. Its verdict counts
-// nowhere.
+// Tried where there is no candidate, so that an unknown user costs the time of a wrong password. The verdict is
+// ignored.
 constexpr Key kDummyMd5{.algorithm = PasswordAlgorithm::kMd5, .data = {}};
 constexpr Key kDummySha256{.algorithm = PasswordAlgorithm::kSha256, .data = {}};
 

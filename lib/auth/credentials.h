@@ -17,8 +17,7 @@
 
 namespace turnkit::auth {
 
-// A long-term key: MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password. Never the password (RFC 8656,
-// section 5).
+// A long-term key, MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password; the password is not kept.
 struct Key {
   stun::PasswordAlgorithm algorithm = stun::PasswordAlgorithm::kMd5;
   std::array<std::byte, 32> data{};
@@ -31,8 +30,7 @@ struct Key {
 // section 9.2.2).
 std::string_view bare_name(std::string_view text);
 
-// Requires: `user`, `realm` and `password` already prepared (see opaque_string.h). Takes the bare_name() of user and
-// realm.
+// Takes the bare_name() of user and realm. Requires: all three already prepared (see opaque_string.h).
 Key long_term_key(stun::PasswordAlgorithm algorithm, std::string_view user, std::string_view realm,
                   std::string_view password);
 
@@ -40,11 +38,11 @@ using Userhash = Sha256;
 // RFC 8489, section 14.4. Requires: both prepared.
 Userhash userhash(std::string_view user, std::string_view realm);
 
-// One key under which a request may be authentic, and whose it is.
+// One key under which a request may be authentic, and whom quotas count: the user, for REST credentials without the
+// time (conformance.md REST-010).
 struct Candidate {
   Key key;
-  std::string
-      quota_name;  // whom quotas count: the user, for REST credentials without the time (conformance.md REST-010)
+  std::string quota_name;
 };
 
 // Where credentials come from. Several stores may be asked in turn. Calls come from worker threads at the same time.

@@ -21,6 +21,22 @@ TEST_F(AuthenticatorTest, ChallengeCarriesRealmNonceAndAlgorithmsOnly) {
   EXPECT_EQ(challenge.attributes, 3U);
 }
 
+TEST_F(AuthenticatorTest, ChallengeSizeIsWhatTheChallengeAdds) {
+  const auto size_of = [](const Authenticator& authenticator) {
+    std::vector<std::byte> buffer(1500);
+    stun::Builder answer(buffer, stun::Class::kError, stun::Method::kAllocate, {});
+    const std::size_t before = answer.remaining();
+    authenticator.add_challenge(answer, kClient, kNow);
+    return before - answer.remaining();
+  };
+  EXPECT_EQ(server().challenge_size(), size_of(server()));
+  ASSERT_TRUE(users_.add("old", kRealm, "0x8493fbc53ba582fb4c044c456bdc40eb"));
+  for (const std::string_view realm : {"a", "ab", "abc", "abcd", "example.org"}) {
+    const Authenticator md5_only({.realm = std::string(realm)}, users_, nonce_key_);
+    EXPECT_EQ(md5_only.challenge_size(), size_of(md5_only)) << realm;
+  }
+}
+
 TEST_F(AuthenticatorTest, OffersOnlyMd5WhereAUserHasNoSha256Key) {
   ASSERT_TRUE(users_.add("old", kRealm, "0x8493fbc53ba582fb4c044c456bdc40eb"));
   const Challenge challenge = challenge_of(server());
