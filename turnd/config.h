@@ -65,7 +65,7 @@ struct Config {
 
   // Listeners.
   std::vector<IpAddress>
-      listening_ips;  // listening_ips are the addresses to listen on; empty: every address that is not loopback.
+      listening_ips;  // listening_ips are the addresses to listen on; empty: every address of the host.
   std::uint16_t listening_port =
       3478;  // listening_port is the UDP port of every listening address; 0 picks a free one (tests).
   std::string listening_device;  // listening_device binds the listeners to a network device; empty: to none.

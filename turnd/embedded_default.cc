@@ -176,7 +176,7 @@ turnd is ready on port {port}. It runs without a configuration file, on a secret
   realm    {realm}
 
 Mattermost Calls, System Console > Plugins > Calls (and rtcd, if you run it):
-  ICE Servers Configurations   [{{"urls":["stun:{host}:{port}","{url}"]}}]
+  ICE Servers Configurations   [{{"urls":["stun:{host}:{port}"]}},{{"urls":["{url}"]}}]
   TURN Static Auth Secret      {secret}
   rtcd, config.toml, [rtc]     turn.static_auth_secret = "{secret}"
 

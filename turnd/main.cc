@@ -49,6 +49,9 @@ int main(int argc, char** argv) {
     return fail(turnd::kExitStartup, configured.error());
   }
   for (const std::string& warning : line.warnings) log::warning("{}", warning);
+  if (line.config.origin.kind == turnd::Origin::Kind::kEmbeddedDefault) {
+    log::info("no configuration file: running on the embedded default; its secret is in {}", line.config.origin.path);
+  }
   const int code = serve(line.config, random);
   log::flush();
   return code;

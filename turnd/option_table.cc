@@ -276,7 +276,7 @@ const Option kRows[] = {
    .help = "Keep the generated secret of the embedded default in DIR.", .apply = text<&Config::state_dir>},
 
   {.name = "listening-ip", .letter = 'L', .list = true, .group = kListen, .metavar = "IP",
-   .default_text = "every address but loopback", .help = "Listen on IP; may be given several times.", .apply = listening_ip},
+   .default_text = "every address of the host", .help = "Listen on IP; may be given several times.", .apply = listening_ip},
   {.name = "listening-port", .letter = 'p', .group = kListen, .metavar = "PORT", .default_text = "3478",
    .help = "Listen on UDP PORT; 0 picks a free one.", .apply = port<&Config::listening_port, 0>},
   {.name = "listening-device", .letter = 'd', .group = kListen, .metavar = "DEVICE",
