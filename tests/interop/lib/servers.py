@@ -1,0 +1,160 @@
+"""The servers that tests start: turnd, coturn's turnserver and its echo peer, each on free loopback ports of its own."""
+
+import os
+import random
+import re
+import socket
+import time
+
+from . import processes
+from .processes import Process, ProcessFailure
+
+REALM = 'test.example'
+USER = 'alice'
+PASSWORD = 'wonderland'
+SECRET = 'north'
+
+UDP_LISTENER = r'IPv[46]\. UDP listener opened on: (.+):(\d+)$'
+STARTED = r'Total auth threads: \d+'
+
+
+def turnd_path():
+    """The program under test, from the command line of the test (see testing.py)."""
+    path = os.environ.get('TURND')
+    if not path:
+        raise RuntimeError('name the program under test: --turnd PATH')
+    return path
+
+
+def free_ports(count=1, ip='127.0.0.1'):
+    """The first of `count` adjacent UDP ports that nobody has now, below the range of ephemeral ports, so that no
+    client gets one of them before the server does."""
+    family = socket.AF_INET6 if ':' in ip else socket.AF_INET
+    for _ in range(200):
+        first = random.randrange(10000, 32000)
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                sockets.append(socket.socket(family, socket.SOCK_DGRAM))
+                sockets[-1].bind((ip, port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for sock in sockets:
+                sock.close()
+    raise ProcessFailure(f'no {count} adjacent free UDP ports on {ip}')
+
+
+class Turnd(Process):
+    """turnd on a free port of 127.0.0.1, with a user and a secret, unless the test says otherwise."""
+
+    COMMON = ('--no-config', '--pidfile=', f'--realm={REALM}', '--allow-loopback-peers', '--relay-threads=2')
+    CREDENTIALS = (f'--user={USER}:{PASSWORD}', f'--static-auth-secret={SECRET}')
+    LISTENER = ('--listening-ip=127.0.0.1', '--listening-port=0')
+
+    def __init__(self, *options, common=COMMON, credentials=CREDENTIALS, listener=LISTENER, wait=True, **process):
+        super().__init__([turnd_path(), *common, *credentials, *listener, *options], **process)
+        self.address = None  # the first listener
+        if wait:
+            try:
+                self.wait_until_started()
+            except BaseException:
+                self.kill()
+                raise
+
+    def wait_until_started(self):
+        self.wait_for(STARTED)
+        listeners = self.listeners()
+        self.address = listeners[0] if listeners else None
+
+    def listeners(self):
+        """(ip, port) of every UDP listener."""
+        found = []
+        for line in self.lines():
+            match = re.search(UDP_LISTENER, line)
+            if match:
+                found.append((match[1].strip('[]'), int(match[2])))
+        return found
+
+    def port_on(self, ip):
+        return next(port for listener, port in self.listeners() if listener == ip)
+
+
+class Turnserver(Process):
+    """coturn from Debian, set up as Turnd is. Serves users or secrets, not both: that is how coturn works."""
+
+    def __init__(self, directory, *options, credentials='user', listening_ip='127.0.0.1', threads=2, **process):
+        keys = [f'--user={USER}:{PASSWORD}'] if credentials == 'user' else [f'--static-auth-secret={SECRET}']
+        self.address = None
+        for attempt in range(5):
+            port = free_ports(2, listening_ip)
+            super().__init__(
+                ['turnserver', '-n', '--lt-cred-mech' if credentials == 'user' else '--use-auth-secret', *keys,
+                 f'--realm={REALM}', f'--listening-ip={listening_ip}', f'--listening-port={port}',
+                 f'--relay-threads={threads}', '--allow-loopback-peers', '--no-tls', '--no-dtls', '--no-cli',
+                 '--log-file=stdout', f'--userdb={directory}/turndb', f'--pidfile={directory}/turnserver.pid',
+                 *options], **process)
+            try:
+                self.wait_for(STARTED)
+                self.address = (listening_ip, port)
+                return
+            except ProcessFailure:
+                self.kill()
+                if attempt == 4:
+                    raise
+
+
+class Peer(Process):
+    """turnutils_peer: echoes on `port` and `port` + 1 of each address."""
+
+    def __init__(self, *addresses):
+        addresses = addresses or ('127.0.0.1',)
+        for attempt in range(5):
+            self.port = free_ports(2, addresses[0])
+            super().__init__(['turnutils_peer', '-p', self.port, *(f'-L{ip}' for ip in addresses)])
+            try:
+                for ip in addresses:
+                    for port in (self.port, self.port + 1):
+                        self._wait_for_echo(ip, port)
+                return
+            except ProcessFailure:
+                self.kill()
+                if attempt == 4:
+                    raise
+
+    # It prints nothing when it is ready: it is, once it echoes.
+    def _wait_for_echo(self, ip, port):
+        with socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.1)
+            sock.connect((ip, port))
+            deadline = time.monotonic() + processes.START_TIMEOUT
+            while time.monotonic() < deadline and self.returncode is None:
+                try:
+                    sock.send(b'are you there?')
+                    if sock.recv(100):
+                        return
+                except OSError:
+                    time.sleep(0.02)  # refused: not yet open
+        raise ProcessFailure(f'turnutils_peer does not echo on {ip} port {port}')
+
+
+class EchoSocket:
+    """A UDP socket of the test that a relay's peer uses; replies only when told to."""
+
+    def __init__(self, ip='127.0.0.1'):
+        self.socket = socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((ip, 0))
+        self.address = self.socket.getsockname()[:2]
+
+    def receive(self, timeout=10.0):
+        """(data, source)"""
+        self.socket.settimeout(timeout)
+        data, source = self.socket.recvfrom(65536)
+        return data, source[:2]
+
+    def send(self, data, to):
+        self.socket.sendto(data, to)
+
+    def close(self):
+        self.socket.close()
