@@ -3,14 +3,14 @@
 // or be told 438.
 #include <algorithm>
 #include <array>
-#include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 #include "auth/authenticator.h"
+#include "fuzz.h"
 #include "stun/builder.h"
 
 using namespace turnkit;
+using namespace turnkit::fuzz;
 
 namespace {
 
@@ -28,9 +28,7 @@ enum Choice : unsigned {
 };
 
 struct World {
-  World() {
-    if (!users.add("alice", kRealm, "wonder")) std::abort();
-  }
+  World() { require(users.add("alice", kRealm, "wonder"), "a plain user is taken"); }
   auth::StaticUsers users;
   auth::NonceKey nonce_key = auth::NonceKey::from_shared_secret("fuzz");
   auth::Authenticator server{{.realm = std::string(kRealm)}, users, nonce_key};
@@ -41,10 +39,12 @@ void judge(const World& world, Bytes bytes, bool may_pass) {
   if (!message) return;
   const auth::AuthResult result = world.server.check(*message, kClient, kNow);
   const bool authentic = !result.error || *result.error == stun::Code::kStaleNonce;
-  if (authentic != !result.identity.user.empty()) std::abort();
-  if (authentic && (!may_pass || result.identity.user != "alice")) std::abort();
-  if (!authentic && *result.error != stun::Code::kBadRequest && *result.error != stun::Code::kUnauthenticated)
-    std::abort();
+  require(authentic != result.identity.user.empty(), "an identity is told exactly where the MAC was right");
+  if (authentic) {
+    require(may_pass && result.identity.user == "alice", "only alice's key opens, and only for alice");
+  } else {
+    require(*result.error == stun::Code::kBadRequest || *result.error == stun::Code::kUnauthenticated, "400 or 401");
+  }
 }
 
 // The attributes of `rest` (type16, length16, value), then what `choice` asks for.
@@ -54,7 +54,8 @@ std::optional<Bytes> signed_message(const World& world, unsigned choice, Bytes r
   Reader reader(rest);
   while (reader.remaining() >= 4) {
     const auto type = static_cast<stun::Attr>(reader.u16());
-    builder.raw(type, reader.take(std::min<std::size_t>(reader.u16(), reader.remaining())));
+    const std::size_t length = reader.u16();
+    builder.raw(type, reader.take(std::min(length, reader.remaining())));
   }
   if ((choice & kAddNames) != 0) {
     const auto nonce = world.nonce_key.issue({true, true}, kClient, kNow);
@@ -76,13 +77,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const World world;
   if (size == 0) return 0;
   const unsigned choice = data[0];
-  const Bytes rest = std::as_bytes(std::span(data + 1, size - 1));
+  const Buffer rest = input(data + 1, size - 1);
   if ((choice & kRawMessage) != 0) {
     judge(world, rest, false);
     return 0;
   }
-  static std::vector<std::byte> buffer(66'000);
+  static Buffer buffer(66'000);
   const auto message = signed_message(world, choice, rest, buffer);
-  if (message) judge(world, *message, (choice & kWrongKey) == 0);
+  if (message) judge(world, copy(*message), (choice & kWrongKey) == 0);
   return 0;
 }
