@@ -42,7 +42,8 @@ struct Item {
 struct Group {
   UdpSocket* socket;
   Address to;
-  IpAddress from;       // unspecified: none given
+  IpAddress from;
+  bool has_from;
   std::uint32_t first;  // items
   std::uint32_t last;
   std::uint32_t next;  // group of the same socket
@@ -200,16 +201,22 @@ void SendBatch::Impl::link(std::uint32_t group_index, UdpSocket* socket) {
 }
 
 Group& SendBatch::Impl::group_of(const Outgoing& datagram) {
-  const IpAddress from = datagram.from != nullptr ? *datagram.from : IpAddress{};
+  const bool has_from = datagram.from != nullptr;
   const auto matches = [&](std::uint32_t index) {
     const Group& group = groups[index];
-    return group.socket == datagram.socket && group.to == datagram.to && group.from == from;
+    return group.socket == datagram.socket && group.to == datagram.to && group.has_from == has_from &&
+           (!has_from || group.from == *datagram.from);
   };
   if (last_group != kNone && matches(last_group)) return groups[last_group];
   const std::size_t hash = mix(hash_value(datagram.to) ^ reinterpret_cast<std::uintptr_t>(datagram.socket));
   last_group = group_table.find_or_insert(hash, group_count, matches);
   if (last_group == group_count) {
-    groups[group_count++] = {datagram.socket, datagram.to, from, kNone, kNone, kNone};
+    Group& group = groups[group_count++];  // member by member: no temporary of 64 bytes
+    group.socket = datagram.socket;
+    group.to = datagram.to;
+    if (has_from) group.from = *datagram.from;
+    group.has_from = has_from;
+    group.first = group.last = group.next = kNone;
     link(last_group, datagram.socket);
   }
   return groups[last_group];
@@ -296,7 +303,7 @@ void SendBatch::Impl::add_message(const Group& group, const Run& run) {
   if (const int tos = items[run.first].tos; tos != 0) {
     size += put_control(control + size, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, tos);
   }
-  if (group.from.is_v4() == v4 && !group.from.is_unspecified()) {
+  if (group.has_from && group.from.is_v4() == v4 && !group.from.is_unspecified()) {
     if (v4) {
       in_pktinfo info{};
       std::memcpy(&info.ipi_spec_dst, group.from.bytes().data(), 4);
