@@ -235,7 +235,7 @@ void TurnSession::on_error(const Transaction& transaction, const MessageView& an
   if (!error) return fail(transaction, malformed("it is an error without a usable ERROR-CODE"));
   Failure failure = failure_of(Failure::Kind::kError);
   failure.code = error->code;
-  failure.reason = error->reason;
+  failure.reason = error->reason.substr(0, error->reason.find_last_not_of('\0') + 1);  // coturn counts a final NUL
   if (const auto unknown = answer.find(Attr::kUnknownAttributes)) {
     failure.unknown_attributes = stun::decode_unknown_attributes(unknown->value);
   }
