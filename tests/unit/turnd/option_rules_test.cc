@@ -1,0 +1,318 @@
+// The rules between options: contradictions, what is settled by default, and coturn's keys without a function here.
+#include "tests/unit/turnd/turnd_test_support.h"
+
+namespace turnkit::turnd {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Rules = CommandLineTest;
+
+TEST_F(Rules, Contradictions) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"realm=x\nlt-cred-mech\nno-auth\n",
+       "test.conf:3: no-auth: cannot go together with test.conf:2: lt-cred-mech; remove one of the two"},
+      {"realm=x\nno-auth\nuse-auth-secret\n",
+       "test.conf:2: no-auth: cannot go together with test.conf:3: use-auth-secret; remove one of the two"},
+      {"realm=x\nno-auth\nstatic-auth-secret=s\n",
+       "test.conf:2: no-auth: cannot go together with test.conf:3: static-auth-secret; remove one of the two"},
+      {"realm=x\nuser=a:b\nbps-capacity=1000\n",
+       "test.conf:3: bps-capacity=1000: needs max-bps, the share of one allocation"},
+      {"realm=x\nuser=a:b\nno-udp-relay\nno-tcp-relay\n",
+       "test.conf:3: no-udp-relay: cannot go together with test.conf:4: no-tcp-relay; nothing could be relayed; use "
+       "stun-only for a STUN server"},
+      {"realm=x\nuser=a:b\nmin-port=60000\nmax-port=50000\n",
+       "test.conf:4: max-port=50000: min-port 60000 is above max-port 50000; give both so that min-port is not above "
+       "max-port"},
+      {"realm=x\nuser=a:b\nmax-port=40000\n",
+       "test.conf:3: max-port=40000: min-port 49152 is above max-port 40000; give both so that min-port is not above "
+       "max-port"},
+  };
+  for (const auto& [text, error] : cases) EXPECT_THAT(errors_of(text), ElementsAre(error)) << text;
+}
+
+TEST_F(Rules, ContradictionsAcrossFileAndCommandLine) {
+  EXPECT_THAT(errors_of("realm=x\nno-auth\n", {"-a"}),
+              ElementsAre("test.conf:2: no-auth: cannot go together with --lt-cred-mech; remove one of the two"));
+  EXPECT_THAT(errors_of("realm=x\nno-auth\n", {"--no-auth=off", "-u", "a:b"}), IsEmpty());
+}
+
+TEST_F(Rules, OptionsThatAreOffContradictNothing) {
+  EXPECT_THAT(
+      errors_of("realm=x\nlt-cred-mech\nno-auth=false\nuser=a:b\nno-udp-relay=no\nno-tcp-relay\nbps-capacity=0\n"),
+      IsEmpty());
+}
+
+TEST_F(Rules, UsersAndSecretsWorkTogether) {
+  const CommandLine line =
+      parse_file("realm=x\nlt-cred-mech\nuser=a:b\nuse-auth-secret\nstatic-auth-secret=s\nstatic-auth-secret=t\n");
+  ASSERT_TRUE(line.run);
+  EXPECT_THAT(line.warnings, IsEmpty());
+  EXPECT_EQ(line.config.users.size(), 1U);
+  EXPECT_EQ(line.config.rest_secrets.size(), 2U);
+  EXPECT_EQ(line.config.auth, AuthMode::kLongTerm);
+}
+
+TEST_F(Rules, UsersAloneTurnCredentialsOn) { EXPECT_EQ(config_of("realm=x\nuser=a:b\n").auth, AuthMode::kLongTerm); }
+
+TEST_F(Rules, NoAuthIsAWarning) {
+  const CommandLine line = parse_file("no-auth\nuser=a:b\n");
+  ASSERT_TRUE(line.run);
+  EXPECT_EQ(line.config.auth, AuthMode::kNone);
+  EXPECT_THAT(short_names(line.warnings),
+              ElementsAre("test.conf:1: no-auth: anybody who reaches this server can relay through it",
+                          "test.conf:2: user: not used, because no-auth is on"));
+}
+
+// coturn would relay for anybody here.
+TEST_F(Rules, WithoutCredentialsNobodyRelays) {
+  const CommandLine line = parse_file("realm=x\n");
+  ASSERT_TRUE(line.run);
+  EXPECT_EQ(line.config.auth, AuthMode::kLongTerm);
+  EXPECT_THAT(line.warnings, ElementsAre(HasSubstr("no credentials are configured, so nobody can relay")));
+  EXPECT_THAT(warnings_of("realm=x\nuse-auth-secret\n"), ElementsAre(HasSubstr("without any secret")));
+  EXPECT_THAT(warnings_of("realm=x\nstun-only\n"), IsEmpty());
+}
+
+TEST_F(Rules, TheRealmFallsBackToTheHost) {
+  const CommandLine line = parse_file("user=a:b\n");
+  EXPECT_EQ(line.config.realm, "host.test");
+  EXPECT_THAT(line.warnings, ElementsAre(HasSubstr("no realm is set; \"host.test\" is used")));
+  environment_.host_name.clear();
+  EXPECT_EQ(parse_file("user=a:b\n").config.realm, "turnd");
+  EXPECT_THAT(errors_of("realm=a\x01"
+                        "b\nuser=a:b\n"),
+              ElementsAre(HasSubstr("expected at most 127 bytes of UTF-8 text")));
+  EXPECT_THAT(errors_of("realm=" + std::string(128, 'r') + "\nuser=a:b\n"),
+              ElementsAre(HasSubstr("at most 127 bytes")));
+}
+
+TEST_F(Rules, SoftCombinations) {
+  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "no-udp-relay\n"),
+              ElementsAre("test.conf:3: no-udp-relay: this version has no TCP relay, so no allocation can succeed"));
+  EXPECT_THAT(warnings_of("no-stun\nstun-only\n"), ElementsAre(HasSubstr("nothing at all is answered")));
+}
+
+using PeerLines = CommandLineTest;
+
+TEST_F(PeerLines, Accumulate) {
+  const Config c =
+      config_of(std::string(kSecretLines) +
+                "denied-peer-ip=10.0.0.0-10.255.255.255\ndenied-peer-ip=192.168.0.0/16\n"
+                "allowed-peer-ip=10.0.0.5:8443\nonly-peer-ip=[2001:db8::1]:8443\nno-multicast-peers=off\n");
+  EXPECT_EQ(c.peers.denied.size(), 2U);
+  EXPECT_EQ(c.peers.allowed.size(), 1U);
+  EXPECT_EQ(c.peers.only.size(), 1U);
+  EXPECT_FALSE(c.peers.deny_multicast);
+}
+
+TEST_F(PeerLines, BrokenOnesStopTheStart) {
+  EXPECT_THAT(errors_of("denied-peer-ip=10.0.0.0/40\nallowed-peer-ip=10.0.0.9-10.0.0.1\n"),
+              ElementsAre(HasSubstr("test.conf:1: denied-peer-ip=10.0.0.0/40: expected IP"),
+                          HasSubstr("test.conf:2: allowed-peer-ip=10.0.0.9-10.0.0.1: expected IP")));
+}
+
+using CoturnKeys = CommandLineTest;
+
+// Every key of coturn 4.17.1 and the keys of older releases that files still have.
+constexpr const char* kAllKeys[] = {"listening-device",
+                                    "listening-ip",
+                                    "listening-port",
+                                    "tls-listening-port",
+                                    "alt-listening-port",
+                                    "alt-tls-listening-port",
+                                    "tcp-proxy-port",
+                                    "aux-server",
+                                    "udp-self-balance",
+                                    "alternate-server",
+                                    "tls-alternate-server",
+                                    "udp-alternate-server",
+                                    "tcp-alternate-server",
+                                    "no-udp",
+                                    "no-tcp",
+                                    "no-tls",
+                                    "dtls",
+                                    "no-dtls",
+                                    "relay-threads",
+                                    "cpus",
+                                    "sock-buf-size",
+                                    "udp-recvmmsg",
+                                    "udp-recvmmsg-log",
+                                    "udp-sendmmsg-log",
+                                    "udp-gso",
+                                    "acme-redirect",
+                                    "respond-http-unsupported",
+                                    "drop-invalid-packets",
+                                    "drop-invalid-packets-log",
+                                    "relay-device",
+                                    "relay-ip",
+                                    "external-ip",
+                                    "min-port",
+                                    "max-port",
+                                    "no-udp-relay",
+                                    "no-tcp-relay",
+                                    "allocation-default-address-family",
+                                    "keep-address-family",
+                                    "max-allocate-lifetime",
+                                    "channel-lifetime",
+                                    "permission-lifetime",
+                                    "max-allocate-timeout",
+                                    "server-relay",
+                                    "multiplex-peer",
+                                    "multiplex-peer-port",
+                                    "multiplex-peer-max-peers",
+                                    "rfc5766-channel-numbers",
+                                    "lt-cred-mech",
+                                    "no-auth",
+                                    "user",
+                                    "realm",
+                                    "use-auth-secret",
+                                    "static-auth-secret",
+                                    "rest-api-separator",
+                                    "no-auth-pings",
+                                    "no-dynamic-ip-list",
+                                    "no-dynamic-realms",
+                                    "check-origin-consistency",
+                                    "stale-nonce",
+                                    "stateless-nonce",
+                                    "stateless-nonce-secret",
+                                    "unauthorized-ratelimit",
+                                    "unauthorized-ratelimit-rps",
+                                    "secure-stun",
+                                    "oauth",
+                                    "server-name",
+                                    "userdb",
+                                    "db",
+                                    "psql-userdb",
+                                    "sql-userdb",
+                                    "mysql-userdb",
+                                    "mongo-userdb",
+                                    "redis-userdb",
+                                    "redis-statsdb",
+                                    "secret-key-file",
+                                    "cert",
+                                    "pkey",
+                                    "pkey-pwd",
+                                    "cipher-list",
+                                    "CA-file",
+                                    "ec-curve-name",
+                                    "dh-file",
+                                    "dh566",
+                                    "dh1066",
+                                    "tlsv1",
+                                    "tlsv1_1",
+                                    "no-tlsv1_2",
+                                    "raw-public-keys",
+                                    "user-quota",
+                                    "total-quota",
+                                    "max-bps",
+                                    "bps-capacity",
+                                    "denied-peer-ip",
+                                    "allowed-peer-ip",
+                                    "no-multicast-peers",
+                                    "allow-loopback-peers",
+                                    "no-stun",
+                                    "stun-only",
+                                    "fingerprint",
+                                    "software-attribute",
+                                    "no-software-attribute",
+                                    "include-reason-string",
+                                    "rfc5780",
+                                    "no-rfc5780",
+                                    "response-origin-only-with-rfc5780",
+                                    "stun-backward-compatibility",
+                                    "rfc3489-compatibility",
+                                    "mobility",
+                                    "prometheus",
+                                    "prometheus-port",
+                                    "prometheus-address",
+                                    "prometheus-path",
+                                    "prometheus-username-labels",
+                                    "prometheus-tls",
+                                    "prometheus-cert",
+                                    "prometheus-key",
+                                    "cli",
+                                    "no-cli",
+                                    "cli-ip",
+                                    "cli-port",
+                                    "cli-password",
+                                    "cli-max-output-sessions",
+                                    "web-admin",
+                                    "web-admin-ip",
+                                    "web-admin-port",
+                                    "web-admin-listen-on-workers",
+                                    "verbose",
+                                    "Verbose",
+                                    "log-min-level",
+                                    "daemon",
+                                    "log-file",
+                                    "no-stdout-log",
+                                    "syslog",
+                                    "syslog-facility",
+                                    "simple-log",
+                                    "new-log-timestamp",
+                                    "new-log-timestamp-format",
+                                    "log-binding",
+                                    "pidfile",
+                                    "proc-user",
+                                    "proc-group",
+                                    "drain-min-allocations",
+                                    "version",
+                                    "no-tlsv1",
+                                    "no-tlsv1_1",
+                                    "no-sslv2",
+                                    "no-sslv3",
+                                    "dh2066",
+                                    "no-loopback-peers",
+                                    "ne",
+                                    "no-stun-backward-compatibility"};
+
+TEST_F(CoturnKeys, AreAllKnown) {
+  for (const char* key : kAllKeys) EXPECT_NE(find_option(key), nullptr) << key;
+}
+
+TEST_F(CoturnKeys, WithoutAFunctionLoadWithOneWarning) {
+  for (const Option& option : option_table()) {
+    SCOPED_TRACE(option.name);
+    const std::string key = option.name;
+    const std::string line = option.arg == Arg::kRequired ? key + "=value\n" : key + "\n";
+    const std::string text = kSecretLines + line + line;
+    switch (option.support) {
+      case Support::kLive:
+        break;
+      case Support::kImplied:
+        EXPECT_THAT(warnings_of(text), IsEmpty());
+        break;
+      case Support::kUnsupported:
+      case Support::kLegacy:
+        EXPECT_THAT(warnings_of(text), ElementsAre(HasSubstr("test.conf:3: " + key)));
+        break;
+      case Support::kRefused:
+        EXPECT_THAT(errors_of(text), ElementsAre(HasSubstr("test.conf:3: " + key)));
+        break;
+    }
+    if (option.support == Support::kLive || option.arg != Arg::kOptional) continue;
+    const std::size_t warnings = option.support == Support::kImplied ? 1 : 0;
+    EXPECT_EQ(warnings_of(kSecretLines + key + "=off\n").size(), warnings);
+  }
+}
+
+// A file as people run it beside Mattermost, Jitsi or Matrix.
+TEST_F(CoturnKeys, ATypicalFileLoads) {
+  const CommandLine line = parse_file(
+      "# /etc/turnserver.conf\nlistening-port=3478\ntls-listening-port=5349\nfingerprint\nuse-auth-secret\n"
+      "static-auth-secret=\"long secret\"\nrealm=turn.example.org\ntotal-quota=100\nbps-capacity=0\nstale-nonce=600\n"
+      "cert=/etc/ssl/turn.pem\npkey=/etc/ssl/turn.key\ncipher-list=\"ECDHE+AESGCM\"\nno-tlsv1\nno-tlsv1_1\nno-cli\n"
+      "no-multicast-peers\nno-tcp-relay\ndenied-peer-ip=10.0.0.0-10.255.255.255\nallowed-peer-ip=10.0.0.1\n"
+      "external-ip=203.0.113.5/10.0.0.1\nsyslog\nno-software-attribute\nno-rfc5780\n"
+      "no-stun-backward-compatibility\nresponse-origin-only-with-rfc5780\nproc-user=root\n",
+      {"--pidfile="});
+  EXPECT_TRUE(line.run) << ::testing::PrintToString(line.errors);
+  EXPECT_EQ(line.config.rest_secrets, std::vector<std::string>{"long secret"});
+  EXPECT_EQ(line.warnings.size(), 7U);  // TLS port, cert, pkey, ciphers, two TLS versions, the old STUN key
+}
+
+}  // namespace
+}  // namespace turnkit::turnd
