@@ -39,11 +39,20 @@ function(turnkit_program name)
   target_link_libraries(${name} PRIVATE turnkit_options ${ARG_DEPS})
 endfunction()
 
+# What ./check builds for the sanitizers: quick tests of the code itself, and the tests of threads.
+add_custom_target(sanitized_tests)
+add_custom_target(worker_tests)
+
 # turnkit_test(NAME SOURCES... DEPS target... LABELS label...): a GoogleTest binary whose cases ctest runs one by one.
 function(turnkit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE turnkit_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE TURNKIT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(ARG_LABELS MATCHES "unit|sim|conformance")
+    add_dependencies(sanitized_tests ${name})
+  elseif(ARG_LABELS MATCHES "worker")
+    add_dependencies(worker_tests ${name})
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS "${ARG_LABELS}")
 endfunction()
