@@ -5,6 +5,7 @@
 
 #include "probe/exit_code.h"
 #include "probe/listen/listen.h"
+#include "probe/load/load.h"
 #include "probe/options.h"
 #include "probe/port/port.h"
 
@@ -18,6 +19,8 @@ int main(int argc, char** argv) {
   switch (parsed.options->command) {
     case Command::kListen:
       return run_listen(parsed.options->listen);
+    case Command::kLoad:
+      return run_load(parsed.options->load);
     case Command::kPort:
       return run_port(parsed.options->port);
   }

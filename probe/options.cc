@@ -43,6 +43,20 @@ struct Parser {
   Parser();
   void add_listen();
   void add_port();
+  void add_load();
+
+  // As typed, for finished() to convert.
+  struct LoadTexts {
+    std::string peer_address;
+    std::string local_address;
+    std::string direction = "up";
+    std::string algorithms = "best";
+    double seconds = 10;
+    double warm_up_seconds = 1;
+    double max_loss = -1;
+  } load_texts;
+  void add_load_traffic(CLI::App& command);
+  void add_load_measurement(CLI::App& command);
 };
 
 std::string check_ports(const std::string& text) {
@@ -82,6 +96,7 @@ Parser::Parser() {
       kExitCodes);
   add_listen();
   add_port();
+  add_load();
 }
 
 void Parser::add_listen() {
@@ -136,6 +151,106 @@ void Parser::add_port() {
       kExitCodes);
 }
 
+void Parser::add_load() {
+  CLI::App* command = app.add_subcommand("load", "Load a TURN server, and measure what it delivers and what that costs it");
+  LoadOptions& load = options.load;
+  command->add_option("SERVER", load.server, "Name or address of the TURN server, port 3478 unless HOST:PORT");
+  CLI::Option* user = command->add_option("--user", load.user, "User name; with --secret: the id in the user name");
+  CLI::Option* password = command->add_option("--password", load.password, "The user's password");
+  CLI::Option* secret =
+      command->add_option("--secret", load.secret, "The server's static-auth-secret (TURN REST) instead of a user");
+  password->needs(user)->excludes(secret);
+  command
+      ->add_option("--algorithms", load_texts.algorithms,
+                   "Password algorithms: best (SHA-256 where offered), sha256 (nothing else), legacy (MD5)")
+      ->option_text("NAME")
+      ->check(CLI::IsMember({"best", "sha256", "legacy"}));
+  command->add_option("-n,--allocations", load.allocations, "Allocations, with a channel each (default 100)")
+      ->option_text("N")
+      ->check(CLI::Range(1U, 60000U));
+  command->add_option("--peers", load.peers, "Peer sockets; allocations are dealt out to them (default 1)")
+      ->option_text("N")
+      ->check(CLI::Range(1U, 10000U));
+  command
+      ->add_option("--peer-address", load_texts.peer_address,
+                   "Local address of the peer sockets (default: the one towards the server)")
+      ->option_text("ADDRESS")
+      ->check(CLI::Validator(check_address, ""));
+  command->add_option("--local-address", load_texts.local_address, "Local address of the client sockets")
+      ->option_text("ADDRESS")
+      ->check(CLI::Validator(check_address, ""));
+  command->add_option("--parallel", load.parallel, "Allocations in the making at a time (default 64)")
+      ->option_text("N")
+      ->check(CLI::Range(1U, 10000U));
+  add_load_traffic(*command);
+  add_load_measurement(*command);
+  command->callback([this] {
+    options.command = Command::kLoad;
+    if (options.load.server.empty() && options.load.profile != "list") throw CLI::RequiredError("SERVER");
+  });
+  command->footer(
+      "The clients and the peers are sockets of this process: packets go from here through the relay and back here.\n"
+      "Without --rate it sends as fast as packets come out again, with at most --window under way, so that the relay's\n"
+      "capacity shows and not its queue. Give the generator and the server a core each (taskset).\n\n"
+      "Examples:\n"
+      "  turn-probe load turn.example.com --secret north -n 200 --rate 20000\n"
+      "  turn-probe load 127.0.0.1 --secret north --direction down --size 1100 --run 16 --server-pid $(pidof turnd)\n"
+      "  turn-probe load turn.example.com --secret north --profile 10x50-screen --max-loss 0.1 --json\n\n"
+      "Exit codes: 0 measured, 1 no load could be made, 2 wrong usage, 3 loss above --max-loss, 4 cannot start.");
+}
+
+void Parser::add_load_traffic(CLI::App& command) {
+  LoadOptions& load = options.load;
+  CLI::Option* direction =
+      command
+          .add_option("--direction", load_texts.direction,
+                      "up (client to peer, default), down, both, or echo (up, and the peer sends it back)")
+          ->option_text("NAME")
+          ->check(CLI::IsMember({"up", "down", "both", "echo"}));
+  CLI::Option* size = command.add_option("--size", load.size, "Bytes of a packet, without TURN's header (default 172)")
+                          ->option_text("BYTES")
+                          ->check(CLI::Range(20U, 65000U));
+  CLI::Option* run = command.add_option("--run", load.run, "Packets of one flow in a row, sent with UDP_SEGMENT (default 1)")
+                         ->option_text("K")
+                         ->check(CLI::Range(1U, 64U));
+  CLI::Option* rate =
+      command.add_option("--rate", load.rate, "Packets a second over all flows, each direction (default: flat out)")
+          ->option_text("PPS")
+          ->check(CLI::PositiveNumber);
+  command.add_option("--window", load.window, "Flat out: packets under way at most, 0 for open loop (default 256)")
+      ->option_text("N");
+  CLI::Option* profile =
+      command
+          .add_option("--profile", load.profile,
+                      "A row of the Calls deployment guide's benchmark table as traffic; 'list' shows them")
+          ->option_text("NAME");
+  for (CLI::Option* plain : {direction, size, run, rate}) profile->excludes(plain);
+  command.add_option("--calls", load.calls, "With --profile: so many calls instead of the row's")
+      ->option_text("N")
+      ->needs(profile)
+      ->check(CLI::Range(1U, 10000U));
+}
+
+void Parser::add_load_measurement(CLI::App& command) {
+  LoadOptions& load = options.load;
+  command.add_option("--for", load_texts.seconds, "Seconds to measure (default 10)")
+      ->option_text("SECONDS")
+      ->check(CLI::Range(0.1, 86400.0));
+  command.add_option("--warm-up", load_texts.warm_up_seconds, "Seconds of load before it is measured (default 1)")
+      ->option_text("SECONDS")
+      ->check(CLI::Range(0.0, 3600.0));
+  command
+      .add_option("--server-pid", load.server_pid,
+                  "Process id of the server on this host: its CPU time per packet and memory per allocation")
+      ->option_text("PID")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--max-loss", load_texts.max_loss, "Percent of packets that may be lost; more is exit code 3")
+      ->option_text("PERCENT")
+      ->check(CLI::Range(0.0, 100.0));
+  command.add_flag("--json", load.json, "Print one JSON document instead of text");
+  command.add_flag("--quiet", load.quiet, "No progress lines");
+}
+
 // GNU style optional values: "--udp" alone means 8443, "--udp 443" and "--udp=443" are the same, "--udp HOST" leaves
 // HOST alone.
 std::vector<std::string> with_default_ports(const std::vector<std::string>& arguments) {
@@ -170,6 +285,22 @@ PortSelection to_selection(const PortTexts& texts) {
   return {to_ports(texts.udp), to_ports(texts.tcp)};
 }
 
+void finish_load(const Parser::LoadTexts& texts, LoadOptions& load) {
+  const auto milliseconds = [](double seconds) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+  };
+  load.peer_address = IpAddress::parse(texts.peer_address);
+  load.local_address = IpAddress::parse(texts.local_address);
+  load.duration = milliseconds(texts.seconds);
+  load.warm_up = milliseconds(texts.warm_up_seconds);
+  if (texts.max_loss >= 0) load.max_loss = texts.max_loss;
+  if (texts.direction == "down") load.direction = Direction::kDown;
+  if (texts.direction == "both") load.direction = Direction::kBoth;
+  if (texts.direction == "echo") load.direction = Direction::kEcho;
+  if (texts.algorithms == "sha256") load.algorithms = client::AlgorithmPolicy::kSha256Only;
+  if (texts.algorithms == "legacy") load.algorithms = client::AlgorithmPolicy::kLegacy;
+}
+
 Options finished(Parser& parser) {
   Options& options = parser.options;
   options.listen.ports = to_selection(parser.listen_ports);
@@ -178,6 +309,7 @@ Options finished(Parser& parser) {
   options.port.ports = to_selection(parser.port_ports);
   if (parser.only_v4) options.port.family = Family::kIPv4;
   if (parser.only_v6) options.port.family = Family::kIPv6;
+  finish_load(parser.load_texts, options.load);
   options.port.interval = std::chrono::milliseconds(parser.interval_ms);
   options.port.wait = std::chrono::milliseconds(static_cast<std::int64_t>(parser.wait_seconds * 1000));
   return options;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "probe/load/load.h"
 
 namespace turnkit::probe {
 
@@ -38,13 +39,14 @@ struct PortOptions {
   bool json = false;
 };
 
-enum class Command : std::uint8_t { kListen, kPort };
+enum class Command : std::uint8_t { kListen, kLoad, kPort };
 
 // Only the member that `command` names is filled.
 struct Options {
   Command command = Command::kPort;
   ListenOptions listen;
   PortOptions port;
+  LoadOptions load;
 };
 
 // Either options, or text to print (help, version or what is wrong with the command line) and the exit code to leave
