@@ -6,7 +6,7 @@ import re
 import socket
 import time
 
-from . import processes
+from . import processes, turn
 from .processes import Process, ProcessFailure
 
 REALM = 'test.example'
@@ -90,19 +90,25 @@ class Turnserver(Process):
         for attempt in range(5):
             port = free_ports(2, listening_ip)
             super().__init__(
-                ['turnserver', '-n', '--lt-cred-mech' if credentials == 'user' else '--use-auth-secret', *keys,
+                ['stdbuf', '-oL', 'turnserver', '-n', '--lt-cred-mech' if credentials == 'user' else '--use-auth-secret', *keys,
                  f'--realm={REALM}', f'--listening-ip={listening_ip}', f'--listening-port={port}',
                  f'--relay-threads={threads}', '--allow-loopback-peers', '--no-tls', '--no-dtls', '--no-cli',
                  '--log-file=stdout', f'--userdb={directory}/turndb', f'--pidfile={directory}/turnserver.pid',
                  *options], **process)
             try:
-                self.wait_for(STARTED)
+                self.wait_for('Total General servers|' + STARTED)
                 self.address = (listening_ip, port)
+                self._wait_for_binding()
                 return
             except ProcessFailure:
                 self.kill()
                 if attempt == 4:
                     raise
+
+    # Debian's version does not say when its listeners are open.
+    def _wait_for_binding(self):
+        with turn.Client(self.address, timeout=processes.START_TIMEOUT) as client:
+            client.binding()
 
 
 class Peer(Process):

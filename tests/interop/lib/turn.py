@@ -287,7 +287,7 @@ class Client:
         end = time.monotonic() + self.timeout
         wait = 0.5
         while True:
-            self.socket.sendto(message, self.server)
+            self._send(message)
             retry = min(end, time.monotonic() + wait)
             while (left := retry - time.monotonic()) > 0:
                 raw = self._read(left)
@@ -380,12 +380,11 @@ class Client:
     def send(self, peer, data):
         """A Send indication."""
         transaction = os.urandom(12)
-        self.socket.sendto(build(Method.SEND, Class.INDICATION, transaction,
-                                 [(Attr.XOR_PEER_ADDRESS, encode_address(peer, transaction)), (Attr.DATA, data)]),
-                           self.server)
+        self._send(build(Method.SEND, Class.INDICATION, transaction,
+                         [(Attr.XOR_PEER_ADDRESS, encode_address(peer, transaction)), (Attr.DATA, data)]))
 
     def send_channel(self, channel, data):
-        self.socket.sendto(struct.pack('!HH', channel, len(data)) + data, self.server)
+        self._send(struct.pack('!HH', channel, len(data)) + data)
 
     def receive(self, timeout=10.0):
         """The next data from a peer: (peer, data, channel or None)."""
@@ -405,6 +404,9 @@ class Client:
         except NoAnswer:
             return True
         return False
+
+    def _send(self, datagram):
+        self.socket.sendto(datagram, self.server)
 
     def _read(self, timeout):
         if not select.select([self.socket], [], [], timeout)[0]:
