@@ -46,6 +46,7 @@ struct Report {
   WallTime started{};
   std::vector<Check> checks;
   std::optional<Verdict> verdict;  // where it is not overall(checks)
+  std::optional<int> exit_code;    // where it is not exit_code_of(verdict)
 };
 
 // FAIL where a check failed, else UNCONFIRMED where one is, else WARN, else PASS. SKIP and N/A don't count unless there

@@ -60,7 +60,7 @@ std::string to_json(const Report& report) {
   out["started"] =
       fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(report.started)));
   out["verdict"] = verdict_name(status);
-  out["exit_code"] = exit_code_of(status);
+  out["exit_code"] = report.exit_code.value_or(exit_code_of(status));
   out["checks"] = Json::array();
   for (const Check& check : report.checks) out["checks"].push_back(check_of(check));
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

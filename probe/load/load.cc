@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::uint16_t kTurnPort = 3478;
 constexpr std::chrono::hours kCredentialLifetime{24};
-constexpr int kExitLoss = 3;
 constexpr Duration kTearDown = std::chrono::seconds(5);
 
 // Ctrl-C and SIGTERM as a question, without a handler. Both are back to what they were when it is destroyed.

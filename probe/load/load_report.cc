@@ -277,6 +277,7 @@ Report load_report(const LoadOutcome& outcome, const LoadTotals& totals, bool lo
   report.command = "load";
   report.host = outcome.options.server;
   report.started = outcome.started;
+  if (loss_too_high) report.exit_code = kExitLoss;
   report.checks.push_back(std::move(check));
   return report;
 }

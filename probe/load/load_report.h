@@ -13,6 +13,8 @@
 
 namespace turnkit::probe {
 
+inline constexpr int kExitLoss = 3;  // loss above --max-loss
+
 struct LoadOutcome {
   LoadOptions options;
   Address server;
