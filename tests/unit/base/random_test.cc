@@ -60,7 +60,7 @@ TEST(SystemRandom, FillsEverySizeAndNeverRepeats) {
   SystemRandom random;
   std::set<std::uint64_t> seen;
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(seen.insert(random.u64()).second);
-  for (const std::size_t size : {0, 1, 511, 512, 513, 5000}) {
+  for (const std::size_t size : {0U, 1U, 511U, 512U, 513U, 5000U}) {
     std::vector<std::byte> bytes(size + 1, std::byte{});
     std::vector<bool> touched(size);
     for (int round = 0; round < 20; ++round) {

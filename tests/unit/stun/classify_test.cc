@@ -86,7 +86,7 @@ TEST(ChannelDataMessage, NEG_101_NumbersBeyondTheRange) {
 
 TEST(ChannelDataMessage, HeaderRoundTrip) {
   Buffer datagram(kChannelHeaderSize + 65535);
-  for (const std::size_t length : {0, 1, 255, 256, 1200, 65534, 65535}) {
+  for (const std::size_t length : {0U, 1U, 255U, 256U, 1200U, 65534U, 65535U}) {
     write_channel_header(datagram.data(), 0x4ABC, length);
     const auto message = parse_channel_data(Bytes(datagram).first(kChannelHeaderSize + length));
     ASSERT_TRUE(message) << length;

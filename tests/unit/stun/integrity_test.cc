@@ -80,7 +80,7 @@ TEST(DecidingMac, OneMalformedMacSpoilsBoth) {
 }
 
 TEST(VerifyIntegrity, NEG_044_TruncatedSha256IsRefusedThoughRight) {
-  for (const std::size_t size : {16, 20, 24, 28}) {
+  for (const std::size_t size : {16U, 20U, 24U, 28U}) {
     const Parsed p([&](Builder& b) { b.text(Attr::kUsername, "u").integrity_sha256(kKey, size); });
     ASSERT_TRUE(p.view);
     EXPECT_EQ(p.view->find(Attr::kMessageIntegritySha256)->value.size(), size);

@@ -163,7 +163,7 @@ TEST(PasswordAlgorithms, NEG_063_EmptyOrHuge) {
   EXPECT_TRUE(password_algorithms_contain(many, 1));
 }
 TEST(PasswordAlgorithms, NEG_064_LengthsThatAreNoEntry) {
-  for (const std::size_t length : {0, 1, 2, 3, 5, 6, 7, 8}) {
+  for (const std::size_t length : {0U, 1U, 2U, 3U, 5U, 6U, 7U, 8U}) {
     EXPECT_FALSE(decode_password_algorithm(Buffer(length))) << length;
   }
   EXPECT_FALSE(decode_password_algorithm(
