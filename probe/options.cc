@@ -325,7 +325,7 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments) 
     parser.app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
     const auto chosen = parser.app.get_subcommands();
-    return {std::nullopt, chosen.empty() ? parser.app.help() : chosen.front()->help(), kExitPass};
+    return {std::nullopt, chosen.empty() ? parser.app.help() : chosen.front()->help("turn-probe"), kExitPass};
   } catch (const CLI::CallForVersion& version) {
     return {std::nullopt, std::string(version.what()) + "\n", kExitPass};
   } catch (const CLI::ParseError& error) {

@@ -78,7 +78,11 @@ Responder::Reply Responder::on_datagram(Bytes datagram, const Address& remote, c
   Packet request;
   const Decoded decoded = decode_request(datagram, request);
   if (decoded == Decoded::kOk) {
-    Source& source = touch({Protocol::kUdp, request.nonce, {}, 0}, datagram, remote, local, now);
+    // A question about a TCP connection belongs to no UDP session.
+    const bool in_session = request.kind == Kind::kProbe || request.subject_protocol == Protocol::kUdp;
+    const SourceKey key = in_session ? SourceKey{Protocol::kUdp, request.nonce, {}, 0}
+                                     : SourceKey{Protocol::kUdp, {}, remote, local.port};
+    Source& source = touch(key, datagram, remote, local, now);
     return on_request(request, source, local, now);
   }
   Source& source = touch({Protocol::kUdp, {}, remote, local.port}, datagram, remote, local, now);
@@ -171,14 +175,15 @@ void Responder::fill_report(const Packet& request, Source& asker, Packet& answer
     answer.send_errors = session->send_errors;
     answer.send_errno = static_cast<std::uint16_t>(session->send_errno);
     answer.observed = session->remote;
-  } else if (udp && asker.protocol == Protocol::kTcp && (answer.flags & kFlagListening) != 0) {
-    asker.missing_udp = request.subject_port;
   }
   if (!udp) {
     const unsigned waiting = half_open_ ? half_open_(asker.remote.ip, request.subject_port) : 0;
     answer.half_open = static_cast<std::uint16_t>(std::min(waiting, 0xFFFFU));
     answer.accepted = accepted_from(asker.remote.ip, request.subject_port, now);
   }
+  const bool is_unseen = udp ? session == nullptr : answer.half_open == 0 && answer.accepted == 0;
+  const bool crosses = asker.protocol != request.subject_protocol;
+  if (is_unseen && crosses && (answer.flags & kFlagListening) != 0) asker.missing_port = request.subject_port;
 }
 
 std::uint16_t Responder::accepted_from(const IpAddress& client, std::uint16_t port, TimePoint now) const {

@@ -123,7 +123,10 @@ void Screen::print(std::string_view line) {
 }
 
 void Screen::welcome(const PortSelection& ports, const std::vector<std::string>& commands) {
-  if (quiet_) return;
+  if (quiet_) {
+    fmt::print(stderr, "Listening on {}. Ctrl-C ends with the report.\n", describe(ports));
+    return;
+  }
   fmt::print(out_,
              "Listening on {}. Ctrl-C ends with a summary.\nRun on the client, with the address that clients use:\n",
              describe(ports));

@@ -58,8 +58,8 @@ struct Source {
   std::uint32_t peer_sent = 0;  // as it says
   std::uint32_t confirmed = 0;  // answers that it says it has, believed only with the right token
   bool finished = false;        // it has asked for the report
-  std::uint16_t missing_udp =
-      0;  // a TCP connection that asked about a UDP session to this port of which nothing arrived; 0: none
+  // The other protocol's port that it asked about while nothing of it had arrived there; 0: none.
+  std::uint16_t missing_port = 0;
 
   std::string text;  // the last line of a person, escaped for a terminal
 };

@@ -35,6 +35,9 @@ SourceVerdict judge_udp_probe(const Source& s, TimePoint now) {
     }
     return {Verdict::kPass, Confidence::kHigh, "both-directions", "both directions work: " + answered_clause(s), ""};
   }
+  if (s.sequences.distinct() == 0) {
+    return {Verdict::kUnconfirmed, Confidence::kLow, "question", "a question arrived and was answered", ""};
+  }
   if (s.answers == 0 && s.send_errors != 0) {
     return {Verdict::kFail, Confidence::kHigh, "send-refused",
             fmt::format("packets arrive, but this host refuses to send the answers: {}", std::strerror(s.send_errno)),
@@ -72,12 +75,6 @@ SourceVerdict judge_other_udp(const Source& s) {
 }
 
 SourceVerdict judge_tcp(const Source& s) {
-  if (s.missing_udp != 0) {
-    return {Verdict::kFail, Confidence::kHigh, "udp-client-to-server-dropped",
-            fmt::format("TCP works, but none of its UDP packets to port {} arrived: UDP client->server is dropped",
-                        s.missing_udp),
-            "Look at security groups, port forwarding and firewalls in front of this host."};
-  }
   if (s.kind == PeerKind::kTurnProbe) {
     return {Verdict::kPass, Confidence::kHigh, "both-directions",
             fmt::format("both directions work: {} messages arrived", s.packets), ""};
@@ -89,9 +86,20 @@ SourceVerdict judge_tcp(const Source& s) {
           fmt::format("connected, {} bytes from {}: both directions work", s.bytes, peer_name(s.kind)), ""};
 }
 
+// A turn-probe that came this way to ask why it gets nothing the other way.
+SourceVerdict judge_missing(const Source& s) {
+  const bool over_tcp = s.protocol == Protocol::kTcp;
+  return {Verdict::kFail, Confidence::kHigh, over_tcp ? "udp-client-to-server-dropped" : "tcp-client-to-server-dropped",
+          fmt::format("{} works, but none of its {} to {} port {} arrived: {} client->server is dropped",
+                      protocol_name(s.protocol), over_tcp ? "packets" : "connection requests", over_tcp ? "UDP" : "TCP",
+                      s.missing_port, over_tcp ? "UDP" : "TCP"),
+          "Look at security groups, port forwarding and firewalls in front of this host."};
+}
+
 }  // namespace
 
 SourceVerdict judge(const Source& source, TimePoint now) {
+  if (source.missing_port != 0) return judge_missing(source);
   if (source.protocol == Protocol::kTcp) return judge_tcp(source);
   return source.kind == PeerKind::kTurnProbe ? judge_udp_probe(source, now) : judge_other_udp(source);
 }
