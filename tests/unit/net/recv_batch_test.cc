@@ -201,6 +201,57 @@ TEST_P(RecvBatchTest, AWildcardSocketLearnsWhereItWasAddressed) {
   }
 }
 
+TEST(RecvBatch, ABroadcastIsAnsweredFromTheHostsOwnAddress) {
+  const auto wildcard = UdpSocket::bind({IpAddress::any(Family::kIPv4), 0});
+  ASSERT_TRUE(wildcard) << wildcard.error().text;
+  const UdpSocket sender = bind_loopback(Family::kIPv4);
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(sender.fd(), SOL_SOCKET, SO_BROADCAST, &on, sizeof(on)), 0);
+  send_text(sender, {IpAddress::v4(127, 255, 255, 255), wildcard->local().port}, "x");
+  RecvBatch batch;
+  const auto datagrams = receive_some(batch, *wildcard);
+  ASSERT_EQ(datagrams.size(), 1U);
+  EXPECT_EQ(datagrams[0].local.ip, IpAddress::v4(127, 0, 0, 1));
+}
+
+// One slot, one socket after the other: nothing of what came before may show.
+TEST(RecvBatch, ASlotForgetsWhatItHeld) {
+  if (!udp_capabilities().gro || !udp_capabilities().segment) GTEST_SKIP() << "this kernel has no UDP GRO";
+  UdpOptions with_tos;
+  with_tos.receive_tos = true;
+  with_tos.receive_pktinfo = true;
+  const int tos = 0xB8;
+  RecvBatch batch(1);
+  for (int round = 0; round < 2; ++round) {
+    for (const Family family : {Family::kIPv4, Family::kIPv6}) {
+      const bool v4 = family == Family::kIPv4;
+      const UdpSocket sender = bind_loopback(family);
+      const UdpSocket plain = bind_loopback(family);
+      const UdpSocket rich = bind_loopback(family, with_tos);
+      ASSERT_EQ(::setsockopt(sender.fd(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos)),
+                0);
+      struct Step {
+        const UdpSocket& socket;
+        std::size_t size;
+        std::uint16_t segment;
+        int tos;
+      };
+      for (const Step& step : {Step{plain, 50, 0, 0}, Step{rich, 2500, 1000, tos}, Step{plain, 70, 0, 0},
+                               Step{rich, 60, 0, tos}, Step{plain, 2500, 900, 0}}) {
+        send_text(sender, step.socket.local(), std::string(step.size, 'x'), step.segment);
+        const auto datagrams = receive_some(batch, step.socket);
+        ASSERT_EQ(datagrams.size(), 1U);
+        EXPECT_EQ(datagrams[0].data.size(), step.size);
+        EXPECT_EQ(datagrams[0].segment_size, step.segment != 0 ? step.segment : step.size);
+        EXPECT_EQ(datagrams[0].tos, step.tos);
+        EXPECT_EQ(datagrams[0].source, sender.local());
+        EXPECT_EQ(datagrams[0].local, step.socket.local());
+        batch.clear();
+      }
+    }
+  }
+}
+
 TEST_P(RecvBatchTest, ReturnsAPendingErrorOnce) {
   UdpOptions options;
   options.receive_errors = true;

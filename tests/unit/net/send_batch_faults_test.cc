@@ -89,6 +89,19 @@ class SendBatchFaults : public ::testing::Test {
   using Sent = std::vector<std::string>;
 };
 
+TEST_F(SendBatchFaults, RunsHaveAtMost64SegmentsAnd65507Bytes) {
+  add(130, 10, 1);
+  add(40, 2000, 2);
+  batch_.flush();
+  EXPECT_EQ(kernel_.sent, (Sent{"640/10", "640/10", "20/10", "64000/2000", "16000/2000"}));
+}
+
+TEST_F(SendBatchFaults, OnlyTheLastSegmentOfARunIsShorter) {
+  for (const std::size_t size : {100U, 100U, 40U, 40U, 100U, 0U, 0U, 5U}) add(1, size);
+  batch_.flush();
+  EXPECT_EQ(kernel_.sent, (Sent{"240/100", "40", "100", "0", "0", "5"}));
+}
+
 TEST_F(SendBatchFaults, EioTurnsSegmentationOffForGood) {
   kernel_.refuse_segments = true;
   ::testing::internal::CaptureStderr();
