@@ -18,6 +18,19 @@ bool is_behind_nat(const IpAddress& ip) {
 
 }  // namespace
 
+std::string describe(const Origin& origin) {
+  switch (origin.kind) {
+    case Origin::Kind::kFile:
+      return fmt::format("configuration file: {}", origin.path);
+    case Origin::Kind::kCommandLine:
+      return "no configuration file: the command line says everything";
+    case Origin::Kind::kEmbeddedDefault:
+      return fmt::format("no configuration file: the embedded default is used, with {} secret in {}",
+                         origin.created ? "a new" : "the", origin.path);
+  }
+  return {};
+}
+
 std::optional<std::string> nat_advice(const Config& config, std::span<const IpAddress> relay_ips) {
   if (config.stun_only) return std::nullopt;
   for (const Family family : {Family::kIPv4, Family::kIPv6}) {

@@ -131,6 +131,9 @@ struct Config {
   std::string state_dir;       // state_dir is where turnd keeps what it generates; empty when it needs none.
 };
 
+// One sentence for the log: which file was read, if any.
+std::string describe(const Origin& origin);
+
 // The warning for a host behind 1:1 NAT: none of `relay_ips` can be reached from the internet and no external-ip covers
 // them.
 std::optional<std::string> nat_advice(const Config& config, std::span<const IpAddress> relay_ips);

@@ -122,10 +122,6 @@ Result<bool> create_file(const std::string& path, std::string_view text) {
   return created;
 }
 
-std::string host_text(const std::string& address) {
-  return address.find(':') == std::string::npos || address.starts_with('[') ? address : '[' + address + ']';
-}
-
 }  // namespace
 
 Result<std::string> state_directory(const std::string& wanted, const Environment& environment) {
@@ -157,11 +153,11 @@ Result<EmbeddedDefault> prepare_embedded_default(const std::string& directory, R
   return out;
 }
 
-std::string embedded_default_text(const Config& config, const std::string& address, WallTime now) {
+std::string embedded_default_text(const Config& config, const Address& server, WallTime now) {
   if (config.rest_secrets.empty()) return fmt::format("turnd is ready; it reads {}.\n", config.origin.path);
   const std::string& secret = config.rest_secrets.front();
-  const std::string host = host_text(address);
-  const std::string url = fmt::format("turn:{}:{}?transport=udp", host, config.listening_port);
+  const std::string address = server.to_string();
+  const std::string url = fmt::format("turn:{}?transport=udp", address);
   const WallTime expiry = now + std::chrono::hours(24);
   const std::string user = fmt::format("{}{}turnd", expiry.time_since_epoch().count(), config.rest_separator);
   const std::string password = auth::rest_password(secret, user);
@@ -176,7 +172,7 @@ turnd is ready on port {port}. It runs without a configuration file, on a secret
   realm    {realm}
 
 Mattermost Calls, System Console > Plugins > Calls (and rtcd, if you run it):
-  ICE Servers Configurations   [{{"urls":["stun:{host}:{port}"]}},{{"urls":["{url}"]}}]
+  ICE Servers Configurations   [{{"urls":["stun:{address}"]}},{{"urls":["{url}"]}}]
   TURN Static Auth Secret      {secret}
   rtcd, config.toml, [rtc]     turn.static_auth_secret = "{secret}"
 
@@ -184,14 +180,14 @@ Any other WebRTC service; these credentials are good until {until} UTC:
   {{"urls":"{url}","username":"{user}","credential":"{password}"}}
 
 Try it:
-  turn-probe load {host}:{port} --user '{user}' --password '{password}'
+  turn-probe load {address} --user '{user}' --password '{password}'
 
 Clients reach public addresses through it, private ones only when a line in that file allows them:
   allowed-peer-ip=10.0.0.5:8443
 )",
-      fmt::arg("port", config.listening_port), fmt::arg("made", config.origin.created ? "generated" : "found"),
+      fmt::arg("port", server.port), fmt::arg("made", config.origin.created ? "generated" : "found"),
       fmt::arg("path", config.origin.path), fmt::arg("url", url), fmt::arg("secret", secret),
-      fmt::arg("realm", config.realm), fmt::arg("host", host), fmt::arg("until", until), fmt::arg("user", user),
+      fmt::arg("realm", config.realm), fmt::arg("address", address), fmt::arg("until", until), fmt::arg("user", user),
       fmt::arg("password", password));
 }
 

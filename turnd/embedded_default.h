@@ -25,8 +25,7 @@ struct EmbeddedDefault {
 // secret). Refuses a file or directory that others may read or write or that somebody else owns.
 Result<EmbeddedDefault> prepare_embedded_default(const std::string& directory, Random& random);
 
-// How to use the server, secret included: for a terminal, never for a log. `address` is what clients are told
-// ("203.0.113.5").
-std::string embedded_default_text(const Config& config, const std::string& address, WallTime now);
+// How to use the server, secret included: for a terminal, never for a log. `server` is where clients reach it.
+std::string embedded_default_text(const Config& config, const Address& server, WallTime now);
 
 }  // namespace turnkit::turnd

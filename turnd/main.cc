@@ -48,10 +48,8 @@ int main(int argc, char** argv) {
   if (const Status configured = log::configure(line.config.log); !configured) {
     return fail(turnd::kExitStartup, configured.error());
   }
+  log::info("{}", turnd::describe(line.config.origin));
   for (const std::string& warning : line.warnings) log::warning("{}", warning);
-  if (line.config.origin.kind == turnd::Origin::Kind::kEmbeddedDefault) {
-    log::info("no configuration file: running on the embedded default; its secret is in {}", line.config.origin.path);
-  }
   const int code = serve(line.config, random);
   log::flush();
   return code;

@@ -49,6 +49,13 @@ engine::EngineConfig engine_config(const Config& config) {
   return out;
 }
 
+sigset_t watched_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, number);
+  return set;
+}
+
 // Where the options name no addresses: all of the host. IPv6 link-local addresses need a zone, so they are left out.
 std::vector<IpAddress> discovered_addresses(bool with_loopback) {
   std::vector<IpAddress> ips;
@@ -90,6 +97,9 @@ Status Server::open() {
   make_workers();
   if (Status status = open_listeners(); !status) return status;
   build_policy();
+  // From here on a signal waits for run(), which ends or reopens properly.
+  const sigset_t watched = watched_signals();
+  ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
   return {};
 }
 
@@ -105,6 +115,11 @@ Status Server::choose_addresses() {
     }
     if (relay_ips_.empty()) relay_ips_ = discovered_addresses(false);
     if (relay_ips_.empty()) relay_ips_ = discovered_addresses(true);
+  }
+  // An address that the host does not have would otherwise show only as 508 to every client.
+  for (const IpAddress& ip : config_.relay_ips) {
+    const auto tried = net::UdpSocket::bind({ip, 0});
+    if (!tried) return Error{fmt::format("relay-ip: {}", tried.error().text)};
   }
   for (const IpAddress& ip : listening_ips_) log::info("Listener address to use: {}", ip.to_string());
   for (const IpAddress& ip : relay_ips_) log::info("Relay address to use: {}", ip.to_string());
@@ -171,19 +186,11 @@ void Server::build_policy() {
 }
 
 void Server::run() {
-  // The workers' threads inherit the mask, so that signals come to this thread's loop.
-  sigset_t watched;
-  ::sigemptyset(&watched);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&watched, number);
-  ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
+  // The signals that open() blocked stay so in the workers' threads, which inherit the mask: they come to this thread.
   for (const auto& worker : workers_) worker->start();
   external_ip_watcher_->follow([this](const engine::ExternalIps& ips) {
     for (const auto& worker : workers_) worker->set_external_ips(ips);
   });
-  ::pthread_sigmask(SIG_UNBLOCK, &watched, nullptr);
-
-  log::info("Total relay threads: {}", workers_.size());
-  log::info("Total auth threads: 0");  // keys are looked up on the relay threads
 
   net::EventLoop loop;
   const auto stop = [&] { loop.stop(); };
@@ -194,6 +201,11 @@ void Server::run() {
                                  [] { log::warning("SIGUSR1: this version has no drain mode; ignored"); });
   const net::SignalWatch on_usr2(loop, SIGUSR2,
                                  [] { log::warning("SIGUSR2: this version has no certificates; ignored"); });
+  const sigset_t watched = watched_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &watched, nullptr);
+
+  log::info("Total relay threads: {}", workers_.size());
+  log::info("Total auth threads: 0");  // keys are looked up on the relay threads
   loop.run();
 
   log::info("shutting down: {} allocations end", quotas_.total());
@@ -201,9 +213,8 @@ void Server::run() {
   for (const auto& worker : workers_) worker->stop();
 }
 
-std::string Server::public_address() const {
-  const IpAddress& relay = relay_ips_.front();
-  return external_ips_.to_external({relay, 0}).ip.to_string();
+Address Server::public_address() const {
+  return external_ips_.to_external({relay_ips_.front(), listeners_.front().port});
 }
 
 }  // namespace turnkit::turnd

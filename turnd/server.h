@@ -24,13 +24,13 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Opens every listener. The error names the address and why.
+  // Opens every listener. The error names the address and why. Then SIGTERM and the like are blocked until run().
   Status open();
   // Starts the workers and serves until SIGTERM or SIGINT.
   void run();
 
   // The address at which clients are told to reach us, for the start-up text.
-  [[nodiscard]] std::string public_address() const;
+  [[nodiscard]] Address public_address() const;
 
  private:
   Status choose_addresses();

@@ -190,7 +190,8 @@ TEST_F(Embedded, TheFileMayBeEdited) {
 
 TEST_F(Embedded, TextForATerminalHasEverythingToPaste) {
   const Config c = parse({"-p", "4000"}).config;
-  const std::string text = embedded_default_text(c, "203.0.113.5", WallTime(std::chrono::seconds(1700000000)));
+  const std::string text =
+      embedded_default_text(c, *Address::parse("203.0.113.5:4000"), WallTime(std::chrono::seconds(1700000000)));
   EXPECT_THAT(text, HasSubstr(c.origin.path));
   EXPECT_THAT(text, HasSubstr("secret   " + c.rest_secrets[0]));
   EXPECT_THAT(text, HasSubstr("turn:203.0.113.5:4000?transport=udp"));
@@ -198,7 +199,8 @@ TEST_F(Embedded, TextForATerminalHasEverythingToPaste) {
   EXPECT_THAT(text, HasSubstr("good until 2023-11-15 22:13 UTC"));
   EXPECT_THAT(text, HasSubstr("turn-probe load 203.0.113.5:4000 --user '1700086400:turnd' --password '"));
   EXPECT_THAT(text, HasSubstr("TURN Static Auth Secret      " + c.rest_secrets[0]));
-  EXPECT_THAT(embedded_default_text(c, "2001:db8::1", {}), HasSubstr("turn:[2001:db8::1]:4000"));
+  EXPECT_THAT(embedded_default_text(c, *Address::parse("[2001:db8::1]:4000"), {}),
+              HasSubstr("turn:[2001:db8::1]:4000"));
 }
 
 }  // namespace
