@@ -152,7 +152,8 @@ void Parser::add_port() {
 }
 
 void Parser::add_load() {
-  CLI::App* command = app.add_subcommand("load", "Load a TURN server, and measure what it delivers and what that costs it");
+  CLI::App* command =
+      app.add_subcommand("load", "Load a TURN server, and measure what it delivers and what that costs it");
   LoadOptions& load = options.load;
   command->add_option("SERVER", load.server, "Name or address of the TURN server, port 3478 unless HOST:PORT");
   CLI::Option* user = command->add_option("--user", load.user, "User name; with --secret: the id in the user name");
@@ -190,7 +191,8 @@ void Parser::add_load() {
   });
   command->footer(
       "The clients and the peers are sockets of this process: packets go from here through the relay and back here.\n"
-      "Without --rate it sends as fast as packets come out again, with at most --window under way, so that the relay's\n"
+      "Without --rate it sends as fast as packets come out again, with at most --window under way, so that the "
+      "relay's\n"
       "capacity shows and not its queue. Give the generator and the server a core each (taskset).\n\n"
       "Examples:\n"
       "  turn-probe load turn.example.com --secret north -n 200 --rate 20000\n"
@@ -210,9 +212,10 @@ void Parser::add_load_traffic(CLI::App& command) {
   CLI::Option* size = command.add_option("--size", load.size, "Bytes of a packet, without TURN's header (default 172)")
                           ->option_text("BYTES")
                           ->check(CLI::Range(20U, 65000U));
-  CLI::Option* run = command.add_option("--run", load.run, "Packets of one flow in a row, sent with UDP_SEGMENT (default 1)")
-                         ->option_text("K")
-                         ->check(CLI::Range(1U, 64U));
+  CLI::Option* run =
+      command.add_option("--run", load.run, "Packets of one flow in a row, sent with UDP_SEGMENT (default 1)")
+          ->option_text("K")
+          ->check(CLI::Range(1U, 64U));
   CLI::Option* rate =
       command.add_option("--rate", load.rate, "Packets a second over all flows, each direction (default: flat out)")
           ->option_text("PPS")

@@ -32,6 +32,13 @@ bool is_line(Bytes bytes) {
   return is_printable(bytes) && bytes.size() <= kMaxLine && std::to_integer<char>(bytes.back()) == '\n';
 }
 
+// The line that turn-probe sends to a person at a netcat when nothing else was answered.
+bool is_own_text(Bytes text) {
+  std::string_view line = as_text(text);
+  while (line.starts_with('\n')) line.remove_prefix(1);
+  return line.starts_with(kTextPrefix);
+}
+
 PeerKind kind_of(Bytes bytes) {
   if (is_printable(bytes)) return PeerKind::kText;
   if (stun::MessageView::parse(bytes)) return PeerKind::kStun;
@@ -85,14 +92,26 @@ Responder::Reply Responder::on_datagram(Bytes datagram, const Address& remote, c
     Source& source = touch(key, datagram, remote, local, now);
     return on_request(request, source, local, now);
   }
-  Source& source = touch({Protocol::kUdp, {}, remote, local.port}, datagram, remote, local, now);
+  Source& source = touch(key_of_stranger(datagram, remote, local), datagram, remote, local, now);
   ++source.packets;
+  if (source.kind == PeerKind::kTurnProbe) return {{}, &source, false, false};
   source.kind = decoded == Decoded::kOtherVersion ? PeerKind::kOtherVersion : kind_of(datagram);
   Reply reply = source.kind == PeerKind::kText ? on_text(datagram, source, now) : Reply{{}, &source, false, false};
   const bool may_loop =
       remote.port < kFirstUserPort || contains(config_.udp_ports, remote.port) || source.answers >= kMaxEchoes;
   if (may_loop) reply.answer = {};
   return reply;
+}
+
+// A stranger goes by its address, but the line of text of a turn-probe belongs to its session.
+SourceKey Responder::key_of_stranger(Bytes datagram, const Address& remote, const Address& local) const {
+  if (is_own_text(datagram)) {
+    for (const auto& [key, source] : sources_.all()) {
+      const bool same = source.remote == remote && source.local.port == local.port && source.protocol == Protocol::kUdp;
+      if (same && source.kind == PeerKind::kTurnProbe) return key;
+    }
+  }
+  return {Protocol::kUdp, {}, remote, local.port};
 }
 
 Source& Responder::on_connection(const Address& remote, const Address& local, TimePoint now) {
@@ -120,7 +139,7 @@ Responder::Reply Responder::on_stream_bytes(Bytes bytes, const Address& remote, 
 }
 
 Responder::Reply Responder::on_text(Bytes text, Source& source, TimePoint now) {
-  if (!is_line(text) || as_text(text).starts_with(kTextPrefix)) return {{}, &source, false, false};
+  if (!is_line(text) || is_own_text(text)) return {{}, &source, false, false};
   source.text = without_line_end(text);
   if (!lines_.allow(source.remote.ip, now)) {
     ++source.limited;

@@ -49,6 +49,7 @@ class Responder {
 
  private:
   Source& touch(const SourceKey& key, Bytes data, const Address& remote, const Address& local, TimePoint now);
+  [[nodiscard]] SourceKey key_of_stranger(Bytes datagram, const Address& remote, const Address& local) const;
   Reply on_request(const Packet& request, Source& source, const Address& local, TimePoint now);
   Reply on_text(Bytes text, Source& source, TimePoint now);
   void fill_report(const Packet& request, Source& asker, Packet& answer, TimePoint now) const;

@@ -141,10 +141,14 @@ void Screen::line_arrived(const Source& source) { print(fmt::format("{} says \"{
 
 void Screen::show(const Source& source, Shown& shown, TimePoint now) {
   const SourceVerdict verdict = judge(source, now);
+  // A turn-probe's session is worth a line when it is complete or pauses, everybody else's at once.
   const bool is_new = shown.at == TimePoint{};
-  const bool is_due =
-      source.packets != shown.packets && (now - source.last_seen >= kPause || now - shown.at >= kRefresh);
-  const bool has_turned = verdict.sentence != shown.sentence && now - source.last_seen >= kPause;
+  const bool under_way = source.kind == PeerKind::kTurnProbe && source.protocol == Protocol::kUdp && !source.finished;
+  const bool has_paused = now - source.last_seen >= kPause;
+  const TimePoint since = is_new ? source.first_seen : shown.at;
+  const bool is_due = source.packets != shown.packets && (has_paused || now - since >= kRefresh);
+  const bool has_turned = verdict.sentence != shown.sentence && has_paused;
+  if (is_new && under_way && !is_due) return;
   if (!is_new && !is_due && !has_turned) return;
   if (verdict.sentence != shown.sentence) {
     print(fmt::format("{} {}: {}", colored(verdict.status, color_), name_of(source), verdict.sentence));

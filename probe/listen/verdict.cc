@@ -26,6 +26,10 @@ std::string answered_clause(const Source& s) {
   return out;
 }
 
+std::string counted(std::uint64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
 SourceVerdict judge_udp_probe(const Source& s, TimePoint now) {
   if (s.confirmed != 0) {
     const double to_here = loss_percent(s.peer_sent, s.sequences.distinct());
@@ -36,7 +40,8 @@ SourceVerdict judge_udp_probe(const Source& s, TimePoint now) {
     return {Verdict::kPass, Confidence::kHigh, "both-directions", "both directions work: " + answered_clause(s), ""};
   }
   if (s.sequences.distinct() == 0) {
-    return {Verdict::kUnconfirmed, Confidence::kLow, "question", "a question arrived and was answered", ""};
+    return {Verdict::kNotApplicable, Confidence::kHigh, "question",
+            "asked about a connection over TCP and was answered", ""};
   }
   if (s.answers == 0 && s.send_errors != 0) {
     return {Verdict::kFail, Confidence::kHigh, "send-refused",
@@ -47,43 +52,45 @@ SourceVerdict judge_udp_probe(const Source& s, TimePoint now) {
   const bool keeps_sending = s.finished || s.last_seen - s.first_answer >= kLongEnough;
   if (s.answers >= kEnoughAnswers && had_time && keeps_sending) {
     return {Verdict::kFail, Confidence::kHigh, "server-to-client-dropped",
-            fmt::format("{} packets arrived, but it confirms none of the {} answers: server->client is dropped",
-                        s.sequences.distinct(), s.answers),
+            fmt::format("{} arrived, but it confirms none of the {} answers: server->client is dropped",
+                        counted(s.sequences.distinct(), "packet"), s.answers),
             "Look at outbound firewall rules here and on the way, at return routes, and at the client's own firewall."};
   }
-  return {Verdict::kUnconfirmed, Confidence::kLow, "in-progress",
-          fmt::format("{} packets arrived, {} answered, none confirmed yet", s.sequences.distinct(), s.answers), ""};
+  return {
+      Verdict::kUnconfirmed, Confidence::kLow, "in-progress",
+      fmt::format("{} arrived, {} answered, none confirmed yet", counted(s.sequences.distinct(), "packet"), s.answers),
+      ""};
 }
 
 SourceVerdict judge_other_udp(const Source& s) {
   const std::string who(peer_name(s.kind));
   if (s.kind == PeerKind::kOtherVersion) {
     return {Verdict::kUnconfirmed, Confidence::kMedium, "other-version",
-            fmt::format("{} packets from {} arrived: client->server works", s.packets, who),
+            fmt::format("{} from {} arrived: client->server works", counted(s.packets, "packet"), who),
             "Use the same version at both ends."};
   }
   if (s.kind == PeerKind::kText && s.answers != 0) {
     return {Verdict::kUnconfirmed, Confidence::kMedium, "text-echoed",
-            fmt::format("{} packets ({} bytes) from {} arrived: client->server works; {} lines sent back", s.packets,
-                        s.bytes, who, s.answers),
+            fmt::format("{} ({}) from {} arrived: client->server works; {} sent back", counted(s.packets, "packet"),
+                        counted(s.bytes, "byte"), who, counted(s.answers, "line")),
             "If the line shows a second time at the other end, server->client works too."};
   }
   return {Verdict::kUnconfirmed, Confidence::kMedium, "data-arrived",
-          fmt::format("{} packets ({} bytes) from {} arrived: client->server works; nothing sent back", s.packets,
-                      s.bytes, who),
+          fmt::format("{} ({}) from {} arrived: client->server works; nothing sent back", counted(s.packets, "packet"),
+                      counted(s.bytes, "byte"), who),
           s.kind == PeerKind::kText ? "Let the other end type a line and press Enter: it comes back." : ""};
 }
 
 SourceVerdict judge_tcp(const Source& s) {
   if (s.kind == PeerKind::kTurnProbe) {
     return {Verdict::kPass, Confidence::kHigh, "both-directions",
-            fmt::format("both directions work: {} messages arrived", s.packets), ""};
+            fmt::format("both directions work: {} arrived", counted(s.packets, "message")), ""};
   }
   if (s.kind == PeerKind::kSilent) {
     return {Verdict::kPass, Confidence::kMedium, "connected", "connected: both directions work; no data yet", ""};
   }
   return {Verdict::kPass, Confidence::kHigh, "data-arrived",
-          fmt::format("connected, {} bytes from {}: both directions work", s.bytes, peer_name(s.kind)), ""};
+          fmt::format("connected, {} from {}: both directions work", counted(s.bytes, "byte"), peer_name(s.kind)), ""};
 }
 
 // A turn-probe that came this way to ask why it gets nothing the other way.

@@ -7,15 +7,16 @@
 #include <cmath>
 #include <cstring>
 
+#include "probe/options.h"
 #include "probe/port/icmp.h"
 #include "probe/port/verdict.h"
 
 namespace turnkit::probe {
 namespace {
 
-std::string direction_name(Direction direction) {
-  if (direction == Direction::kUnknown) return "unknown";
-  return direction == Direction::kWorks ? "works" : "fails";
+std::string direction_name(PathState direction) {
+  if (direction == PathState::kUnknown) return "unknown";
+  return direction == PathState::kWorks ? "works" : "fails";
 }
 
 std::string reporter_clause(const IcmpSeen& icmp, const Address& target, const Address& local) {
@@ -33,7 +34,7 @@ Check new_check(Protocol protocol, const Address& target) {
   check.target = target.to_string();
   check.id = fmt::format("{}-{}-{}", protocol == Protocol::kUdp ? "udp" : "tcp", target.port,
                          target.ip.is_v4() ? "ipv4" : "ipv6");
-  set_directions(check, Direction::kUnknown, Direction::kUnknown);
+  set_directions(check, PathState::kUnknown, PathState::kUnknown);
   return check;
 }
 
@@ -46,10 +47,14 @@ void set(Check& check, Verdict status, Confidence confidence, std::string reason
   check.headline = std::move(headline);
 }
 
-void set_directions(Check& check, Direction client_to_server, Direction server_to_client) {
+void set_directions(Check& check, PathState client_to_server, PathState server_to_client) {
   std::erase_if(check.facts, [](const Fact& fact) { return fact.key.starts_with("directions."); });
   check.facts.push_back({"directions.client_to_server", direction_name(client_to_server)});
   check.facts.push_back({"directions.server_to_client", direction_name(server_to_client)});
+}
+
+std::string listen_command(std::uint16_t port) {
+  return port == kDefaultPort ? "turn-probe listen" : fmt::format("turn-probe listen --udp={0} --tcp={0}", port);
 }
 
 std::string_view via_name(AccountVia via) {
@@ -125,8 +130,9 @@ Quantiles quantiles(std::vector<double> samples) {
 void add_rtt(Check& check, const std::vector<double>& rtt_ms) {
   if (rtt_ms.empty()) return;
   const Quantiles q = quantiles(rtt_ms);
-  check.details.push_back(
-      fmt::format("Round trip: {:.2f} ms at best, {:.2f} median, {:.2f} at 95%.", q.min, q.median, q.p95));
+  // With fewer than 20 samples the 95% quantile is the worst one.
+  check.details.push_back(fmt::format("Round trip: {:.2f} ms at best, {:.2f} median, {:.2f} {}.", q.min, q.median,
+                                      q.p95, rtt_ms.size() < 20 ? "at worst" : "at 95%"));
 }
 
 void add_mapping(Check& check, const std::optional<Address>& mapped, const Address& local) {
@@ -186,7 +192,7 @@ void judge_icmp(const IcmpSeen& icmp, const Address& target, const Address& loca
   const IcmpText text = explain(icmp);
   const std::string who = reporter_clause(icmp, target, local);
   const bool by_target = icmp.reporter == target.ip;
-  set_directions(check, Direction::kFails, Direction::kUnknown);
+  set_directions(check, PathState::kFails, PathState::kUnknown);
   check.details.push_back(fmt::format("{} says: {}.", by_target ? "The host" : icmp.reporter.to_string(), text.name));
   switch (text.meaning) {
     case IcmpMeaning::kPortClosed:
@@ -220,7 +226,7 @@ void judge_icmp(const IcmpSeen& icmp, const Address& target, const Address& loca
 }
 
 void judge_own_system(int error, Check& check) {
-  set_directions(check, Direction::kFails, Direction::kUnknown);
+  set_directions(check, PathState::kFails, PathState::kUnknown);
   const bool no_route = error == ENETUNREACH || error == EHOSTUNREACH || error == EADDRNOTAVAIL;
   if (no_route) {
     set(check, Verdict::kFail, Confidence::kHigh, "no-route",
@@ -234,7 +240,7 @@ void judge_own_system(int error, Check& check) {
 }
 
 void judge_other_version(Check& check) {
-  set_directions(check, Direction::kWorks, Direction::kWorks);
+  set_directions(check, PathState::kWorks, PathState::kWorks);
   set(check, Verdict::kWarn, Confidence::kMedium, "other-version",
       fmt::format("{}: data flows both ways, but 'turn-probe listen' there is of another version", name_of(check)));
   check.advice.push_back("Use the same version at both ends for loss and round-trip times.");

@@ -11,16 +11,17 @@
 
 namespace turnkit::probe {
 
-enum class Direction : std::uint8_t { kUnknown, kWorks, kFails };
+enum class PathState : std::uint8_t { kUnknown, kWorks, kFails };
 
 Check new_check(Protocol protocol, const Address& target);  // both directions unknown
 std::string name_of(const Check& check);                    // "UDP 203.0.113.5:8443"
 void set(Check& check, Verdict status, Confidence confidence, std::string reason, std::string headline);
-void set_directions(Check& check, Direction client_to_server, Direction server_to_client);
+void set_directions(Check& check, PathState client_to_server, PathState server_to_client);
 
-std::string_view via_name(AccountVia via);    // "TCP"
-std::string_view foreign_name(Foreign kind);  // "an echo service"
-std::string foreign_reason(Foreign kind);     // "echo-service"
+std::string listen_command(std::uint16_t port);  // what to run at the far end
+std::string_view via_name(AccountVia via);       // "TCP"
+std::string_view foreign_name(Foreign kind);     // "an echo service"
+std::string foreign_reason(Foreign kind);        // "echo-service"
 
 void add_rtt(Check& check, const std::vector<double>& rtt_ms);
 void add_mapping(Check& check, const std::optional<Address>& mapped, const Address& local);

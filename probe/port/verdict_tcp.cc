@@ -12,7 +12,7 @@ namespace turnkit::probe {
 namespace {
 
 void judge_answered(const TcpEvidence& e, Check& check) {
-  set_directions(check, Direction::kWorks, Direction::kWorks);
+  set_directions(check, PathState::kWorks, PathState::kWorks);
   set(check, Verdict::kPass, Confidence::kHigh, "both-directions",
       fmt::format("{}: both directions work", name_of(check)));
   check.details.push_back(
@@ -22,7 +22,7 @@ void judge_answered(const TcpEvidence& e, Check& check) {
 }
 
 void judge_foreign(const TcpEvidence& e, Check& check) {
-  set_directions(check, Direction::kWorks, Direction::kWorks);
+  set_directions(check, PathState::kWorks, PathState::kWorks);
   const bool person = e.foreign.kind == Foreign::kText || e.foreign.kind == Foreign::kOther;
   set(check, person ? Verdict::kPass : Verdict::kWarn, Confidence::kHigh, foreign_reason(e.foreign.kind),
       fmt::format("{}: data flows both ways; {} answered", name_of(check), foreign_name(e.foreign.kind)));
@@ -37,7 +37,7 @@ void judge_connected_silence(const TcpEvidence& e, const std::string& host, Chec
   if (e.closed_on_text) {
     // What pion's ICE-TCP mux does: a framed Binding request waits for its owner, a length above 512 closes the
     // connection.
-    set_directions(check, Direction::kWorks, Direction::kWorks);
+    set_directions(check, PathState::kWorks, PathState::kWorks);
     set(check, Verdict::kPass, Confidence::kMedium, "reacts-like-ice-tcp",
         fmt::format("{}: both directions work; it reacts as rtcd's ICE-TCP does", name_of(check)));
     check.details.push_back("It kept a framed STUN request waiting, and closed the connection on a line of text.");
@@ -51,11 +51,11 @@ void judge_connected_silence(const TcpEvidence& e, const std::string& host, Chec
         "A load balancer without a healthy backend does that, and so do services that expect another protocol. Run "
         "this there "
         "instead of the service, then this check again:");
-    check.next.push_back(fmt::format("turn-probe listen --tcp={}", e.target.port));
+    check.next.push_back(listen_command(e.target.port));
     return;
   }
   if (!e.acknowledged) {
-    set_directions(check, Direction::kUnknown, Direction::kUnknown);
+    set_directions(check, PathState::kUnknown, PathState::kUnknown);
     set(check, Verdict::kFail, Confidence::kMedium, "data-not-acknowledged",
         fmt::format("{}: a connection opens, but data on it is never acknowledged", name_of(check)));
     check.advice.push_back(
@@ -73,25 +73,25 @@ void judge_connected_silence(const TcpEvidence& e, const std::string& host, Chec
                   "--wait gives. Or run "
                   "this there, then this check again towards {}:",
                   e.target.port, host));
-  check.next.push_back(fmt::format("turn-probe listen --tcp={}", e.target.port));
+  check.next.push_back(listen_command(e.target.port));
 }
 
 void judge_refused(const TcpEvidence& e, Check& check) {
-  set_directions(check, Direction::kWorks, Direction::kWorks);
+  set_directions(check, PathState::kWorks, PathState::kWorks);
   set(check, Verdict::kFail, Confidence::kHigh, "refused",
       fmt::format("{}: refused; the host was reached, but nothing listens there (or a REJECT rule resets)",
                   name_of(check)));
   check.details.push_back(fmt::format("A reset came back after {:.2f} ms, so packets pass both ways.", e.connect_ms));
   check.advice.push_back(
       "Start the service there, or look for a REJECT rule in a firewall. To check the path, run there:");
-  check.next.push_back(fmt::format("turn-probe listen --tcp={}", e.target.port));
+  check.next.push_back(listen_command(e.target.port));
 }
 
 void judge_timeout(const TcpEvidence& e, Check& check) {
   const ServerAccount& account = e.account;
   const std::string told = fmt::format("it says so over {} {}", via_name(account.via), account.via_port);
   if (account.via != AccountVia::kNone && account.half_open + account.accepted > 0) {
-    set_directions(check, Direction::kWorks, Direction::kFails);
+    set_directions(check, PathState::kWorks, PathState::kFails);
     set(check, Verdict::kFail, Confidence::kHigh, "server-to-client-dropped",
         fmt::format("{}: server->client is dropped", name_of(check)));
     check.details.push_back(
@@ -103,7 +103,7 @@ void judge_timeout(const TcpEvidence& e, Check& check) {
     return;
   }
   if (account.via != AccountVia::kNone && account.listening) {
-    set_directions(check, Direction::kFails, Direction::kUnknown);
+    set_directions(check, PathState::kFails, PathState::kUnknown);
     set(check, Verdict::kFail, Confidence::kHigh, "client-to-server-dropped",
         fmt::format("{}: client->server is dropped", name_of(check)));
     check.details.push_back(fmt::format("The server received no connection request; {}.", told));
@@ -120,7 +120,7 @@ void judge_timeout(const TcpEvidence& e, Check& check) {
       "A host that is up always answers a connection request: a firewall drops it or its answer, or no host has this "
       "address.");
   check.advice.push_back("To learn which direction fails, run this there, then this check again for UDP and TCP:");
-  check.next.push_back(fmt::format("turn-probe listen --udp={0} --tcp={0}", e.target.port));
+  check.next.push_back(listen_command(e.target.port));
 }
 
 void add_facts(const TcpEvidence& e, Check& check) {

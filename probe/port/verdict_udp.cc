@@ -28,7 +28,7 @@ void judge_answered(const UdpEvidence& e, Check& check) {
   const double to_server = loss_percent(e.sent, there);
   const double to_client = loss_percent(e.account.sent, e.answered);
   const bool lossy = std::max(to_server, to_client) >= kNotableLoss;
-  set_directions(check, Direction::kWorks, Direction::kWorks);
+  set_directions(check, PathState::kWorks, PathState::kWorks);
   set(check, lossy ? Verdict::kWarn : Verdict::kPass, Confidence::kHigh, lossy ? "loss" : "both-directions",
       fmt::format("{}: both directions work{}", name_of(check), lossy ? ", with loss" : ""));
   check.details.push_back(
@@ -57,7 +57,7 @@ void judge_by_account(const UdpEvidence& e, const std::string& host, Check& chec
   const ServerAccount& account = e.account;
   if (account.received > 0) {
     const std::string arrived = fmt::format("{} of {}", received_there(e), e.sent);
-    set_directions(check, Direction::kWorks, Direction::kFails);
+    set_directions(check, PathState::kWorks, PathState::kFails);
     if (account.sent == 0 && account.send_errors > 0) {
       set(check, Verdict::kFail, Confidence::kHigh, "server-refuses-to-send",
           fmt::format("{}: the server's own system refuses to send the answers ({})", name_of(check),
@@ -80,10 +80,10 @@ void judge_by_account(const UdpEvidence& e, const std::string& host, Check& chec
         fmt::format("{}: UNCONFIRMED, the listener on {} does not have UDP {} open", name_of(check), host,
                     e.target.port));
     check.advice.push_back("Run there:");
-    check.next.push_back(fmt::format("turn-probe listen --udp={}", e.target.port));
+    check.next.push_back(listen_command(e.target.port));
     return;
   }
-  set_directions(check, Direction::kFails, Direction::kUnknown);
+  set_directions(check, PathState::kFails, PathState::kUnknown);
   set(check, Verdict::kFail, Confidence::kHigh, "client-to-server-dropped",
       fmt::format("{}: client->server is dropped", name_of(check)));
   check.details.push_back(fmt::format("The server received 0 of {} packets; it says so over {} {}.", e.sent,
@@ -94,7 +94,7 @@ void judge_by_account(const UdpEvidence& e, const std::string& host, Check& chec
 }
 
 void judge_foreign(const UdpEvidence& e, Check& check) {
-  set_directions(check, Direction::kWorks, Direction::kWorks);
+  set_directions(check, PathState::kWorks, PathState::kWorks);
   const bool person = e.foreign.kind == Foreign::kText || e.foreign.kind == Foreign::kOther;
   set(check, person ? Verdict::kPass : Verdict::kWarn, Confidence::kHigh, foreign_reason(e.foreign.kind),
       fmt::format("{}: data flows both ways; {} answered", name_of(check), foreign_name(e.foreign.kind)));
@@ -113,8 +113,9 @@ void judge_silence(const UdpEvidence& e, const std::string& host, Check& check) 
       e.sent, static_cast<double>(e.waited.count()) / 1000));
   check.advice.push_back(fmt::format(
       "With netcat there ('nc -l -u -p {}'), run this check with --wait 60 and type a line there.", e.target.port));
-  check.advice.push_back(fmt::format("To learn which direction works, run this on {}, then this check again:", host));
-  check.next.push_back(fmt::format("turn-probe listen --udp={0} --tcp={0}", e.target.port));
+  check.advice.push_back(fmt::format(
+      "To learn which direction works, stop the service on {}, run this there, then this check again:", host));
+  check.next.push_back(listen_command(e.target.port));
 }
 
 void add_facts(const UdpEvidence& e, Check& check) {
