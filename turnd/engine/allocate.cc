@@ -53,6 +53,15 @@ std::optional<Code> Engine::parse_wish(const Request& request, AllocateWish& wis
   if (!protocol) return Code::kBadRequest;
   if (*protocol != kProtocolUdp || !config_.serve_udp_relay) return Code::kUnsupportedTransportProtocol;
 
+  const auto requested = message.find(Attr::kRequestedAddressFamily);
+  const auto family = requested ? stun::decode_address_family(requested->value) : std::nullopt;
+  const bool family_exists = family && (*family == 1 || *family == 2);
+  wish.family = family_exists ? static_cast<Family>(*family)
+                              : config_.default_family.value_or(request.tuple.client.family());
+
+  // Step 4: DONT-FRAGMENT is an unknown attribute where DF cannot be set.
+  if (message.has(Attr::kDontFragment) && !ports_.can_set_dont_fragment(wish.family)) return Code::kUnknownAttribute;
+
   const auto lifetime = granted_lifetime(message);
   if (!lifetime) return Code::kBadRequest;
   wish.lifetime = *lifetime;
@@ -60,7 +69,6 @@ std::optional<Code> Engine::parse_wish(const Request& request, AllocateWish& wis
   // Step 5: RESERVATION-TOKEN excludes the others.
   const auto token = message.find(Attr::kReservationToken);
   const auto even_port = message.find(Attr::kEvenPort);
-  const auto requested = message.find(Attr::kRequestedAddressFamily);
   const auto additional = message.find(Attr::kAdditionalAddressFamily);
   if (token) {
     if (even_port || requested || additional) return Code::kBadRequest;
@@ -73,13 +81,9 @@ std::optional<Code> Engine::parse_wish(const Request& request, AllocateWish& wis
   if (requested && additional) return Code::kBadRequest;
 
   // Step 7: REQUESTED-ADDRESS-FAMILY.
-  wish.family = config_.default_family.value_or(request.tuple.client.family());
-  if (requested) {
-    const auto value = stun::decode_address_family(requested->value);
-    if (!value) return Code::kBadRequest;
-    if (*value != 1 && *value != 2) return Code::kAddressFamilyNotSupported;
-    wish.family = static_cast<Family>(*value);
-  }
+  if (requested && !family) return Code::kBadRequest;
+  if (requested && !family_exists) return Code::kAddressFamilyNotSupported;
+  if (!additional && !ports_.supports(wish.family)) return Code::kAddressFamilyNotSupported;
 
   // Step 8: EVEN-PORT.
   if (even_port) {
@@ -142,12 +146,9 @@ Outcome Engine::on_allocate(const Request& request) {
     return refuse(request, Code::kForbidden);
 
   AllocateWish wish;
-  if (const auto error = parse_wish(request, wish)) return refuse(request, *error);
-
-  // Step 4: DONT-FRAGMENT is an unknown attribute where DF cannot be set.
-  if (message.has(Attr::kDontFragment) && !ports_.can_set_dont_fragment(wish.family)) {
+  if (const auto error = parse_wish(request, wish)) {
     const std::array unknown{Attr::kDontFragment};
-    return refuse_unknown_attributes(request, unknown);
+    return *error == Code::kUnknownAttribute ? refuse_unknown_attributes(request, unknown) : refuse(request, *error);
   }
 
   // Step 10: quotas, before ports are opened.

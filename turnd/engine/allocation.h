@@ -74,6 +74,7 @@ struct Allocation {
   std::uint64_t session_id = 0;
   auth::Identity identity;
   stun::TransactionId allocate_id;  // of the Allocate request that made it, for its retransmissions
+  std::optional<stun::TransactionId> half_deletion_id;  // of the Refresh that deleted one half of a dual allocation
   std::optional<std::uint64_t> reservation_token;
   std::optional<stun::Code> missing_half;  // why a dual allocation got one address only
   std::array<Leg, 2> legs;                 // IPv4, IPv6
@@ -89,7 +90,8 @@ struct Allocation {
   QuotaTicket quota;
 
   [[nodiscard]] Leg& leg(Family family) { return legs[family == Family::kIPv6 ? 1 : 0]; }
-  [[nodiscard]] bool has_leg(Family family, TimePoint now) {
+  [[nodiscard]] const Leg& leg(Family family) const { return legs[family == Family::kIPv6 ? 1 : 0]; }
+  [[nodiscard]] bool has_leg(Family family, TimePoint now) const {
     const Leg& l = leg(family);
     return l.relay != nullptr && l.expires > now;
   }

@@ -185,6 +185,7 @@ PeerRoute Engine::route_to_peer(Allocation& allocation, std::uint16_t number, Ti
 }
 
 ClientRoute Engine::route_to_client(const Allocation& allocation, const Address& peer, TimePoint now) const {
+  if (!allocation.has_leg(peer.family(), now)) return {0, Drop::kNoAllocation};
   if (!allocation.permits(peer.ip, now) && !config_.server_relay) return {0, Drop::kPeerNoPermission};
   if (!allows_port(peer)) return {0, Drop::kPeerForbidden};
   const std::uint16_t* number = allocation.channel_of.find(peer);
@@ -214,6 +215,7 @@ Bytes Engine::data_indication_head(const Address& peer, std::size_t data_size,
 Outcome Engine::on_icmp(const Allocation& allocation, const Address& peer, const stun::Icmp& icmp, TimePoint now) {
   const bool relevant = peer.ip.is_v4() ? icmp.type == 3 || icmp.type == 11 : icmp.type >= 1 && icmp.type <= 3;
   if (!relevant) return dropped(Drop::kIcmpIgnored);
+  if (!allocation.has_leg(peer.family(), now)) return dropped(Drop::kNoAllocation);
   if (!allocation.permits(peer.ip, now)) return dropped(Drop::kPeerNoPermission);
   const bool too_big = peer.ip.is_v4() ? icmp.type == 3 && icmp.code == 4 : icmp.type == 2;
   stun::TransactionId id;
@@ -319,12 +321,15 @@ Outcome Engine::on_refresh(const Request& request) {
     if (!value) return refuse(request, Code::kBadRequest);
     if (*value != 1 && *value != 2) return refuse(request, Code::kPeerAddressFamilyMismatch);
     only = static_cast<Family>(*value);
-    if (!allocation.has_leg(*only, request.now.mono)) return refuse(request, Code::kPeerAddressFamilyMismatch);
   }
   std::chrono::seconds lifetime{0};
   const auto asked = request.message.find(Attr::kLifetime);
   if (asked && !stun::decode_u32(asked->value)) return refuse(request, Code::kBadRequest);
   const bool deletes = asked && *stun::decode_u32(asked->value) == 0;
+  if (only && !allocation.has_leg(*only, request.now.mono)) {
+    const bool repeated = deletes && allocation.half_deletion_id == request.message.transaction_id();
+    if (!repeated) return refuse(request, Code::kPeerAddressFamilyMismatch);
+  }
   if (!deletes) lifetime = *granted_lifetime(request.message);
 
   stun::Builder answer = begin(request, Class::kSuccess);
@@ -343,9 +348,11 @@ Outcome Engine::on_refresh(const Request& request) {
   }
   const bool both = allocation.legs[0].relay != nullptr && allocation.legs[1].relay != nullptr;
   if (only && both) {
+    allocation.half_deletion_id = request.message.transaction_id();
     remove_leg(allocation, *only);
     return outcome;
   }
+  if (only && allocation.leg(*only).relay == nullptr) return outcome;  // the retransmission of that
   if (deleted_.size() < kMaxDeletedRemembered) {
     deleted_.insert_or_assign(request.tuple, Deleted{request.message.transaction_id(),
                                                      request.identity != nullptr ? *request.identity : auth::Identity{},

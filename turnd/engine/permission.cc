@@ -122,7 +122,8 @@ Outcome Engine::on_send(const stun::MessageView& message, const FiveTuple& tuple
     outcome.relay = allocation->leg(peer->family()).relay.get();
     outcome.peer = *peer;
     outcome.data = data->value;
-    outcome.dont_fragment = message.has(Attr::kDontFragment);
+    // Between families the attribute is ignored (RFC 8656, section 13).
+    outcome.dont_fragment = message.has(Attr::kDontFragment) && peer->family() == tuple.client.family();
     if (outcome.dont_fragment && !ports_.can_set_dont_fragment(peer->family())) {
       outcome.relay = nullptr;
       outcome.drop = Drop::kUnknownAttribute;
