@@ -211,7 +211,10 @@ Origin find_origin(const Scan& scan, const Environment& environment, Draft& draf
       return origin;
     }
     if (config != nullptr) {
-      draft.errors.push_back(fmt::format("--config={}: no such file", escaped(config->value)));
+      struct stat info {};
+      const bool directory = ::stat(config->value, &info) == 0 && S_ISDIR(info.st_mode);
+      draft.errors.push_back(fmt::format("--config={}: {}", escaped(config->value),
+                                         directory ? "this is a directory; name a file" : "no such file"));
       return origin;
     }
   }

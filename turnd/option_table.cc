@@ -369,7 +369,7 @@ const Option kRows[] = {
   {.name = "fingerprint", .letter = 'f', .arg = Arg::kOptional, .group = kAnswer, .default_text = "off",
    .help = "Add FINGERPRINT to every answer.", .apply = flag<&Config::fingerprint>},
   {.name = "software-attribute", .arg = Arg::kOptional, .group = kAnswer, .default_text = "off",
-   .help = "Add SOFTWARE, with the version, to every answer.", .apply = flag<&Config::software_attribute>},
+   .help = "Add SOFTWARE, with the version, to every answer to an authenticated client.", .apply = flag<&Config::software_attribute>},
   {.name = "no-software-attribute", .arg = Arg::kOptional, .group = kAnswer, .default_text = "on",
    .help = "The inverse of software-attribute.", .apply = inverse_flag<&Config::software_attribute>},
   {.name = "no-stun", .arg = Arg::kOptional, .group = kAnswer, .default_text = "off",
