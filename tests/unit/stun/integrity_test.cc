@@ -147,6 +147,21 @@ TEST(Fingerprint, NEG_052_OtherLengths) {
   }
 }
 
+// Neither place nor length is forgiven for a right value.
+TEST(Fingerprint, NEG_051_NEG_052_RightValueInTheWrongForm) {
+  const auto fix = [](Buffer message) {
+    store_be32(message.data() + 24, fingerprint_of(Bytes(message).first(20)));
+    return message;
+  };
+  EXPECT_EQ(parse_error(fix(hex("000100082112a442000102030405060708090a0b8028000400000000"))), ParseError::kNone);
+  for (const std::string_view length : {"01", "02", "03"}) {
+    const std::string text = "000100082112a442000102030405060708090a0b802800" + std::string(length) + "00000000";
+    EXPECT_EQ(parse_error(fix(hex(text))), ParseError::kBadFingerprint) << length;
+  }
+  const Buffer not_last = hex("0001000c2112a442000102030405060708090a0b802800040000000080300000");
+  EXPECT_EQ(parse_error(fix(not_last)), ParseError::kBadFingerprint);
+}
+
 TEST(Fingerprint, NEG_053_Two) {
   const Buffer message = build(Class::kRequest, Method::kBinding, [](Builder& b) { b.fingerprint().fingerprint(); });
   EXPECT_EQ(parse_error(message), ParseError::kBadFingerprint);
