@@ -234,21 +234,17 @@ int run_load(const LoadOptions& options) {
   fleet.tear_down(kTearDown);
 
   const LoadTotals totals = totals_of(outcome);
-  const bool loss_too_high = options.max_loss && totals.loss_percent > *options.max_loss;
-  if (options.json) {
-    fmt::print("{}", to_json(load_report(outcome, totals, loss_too_high)));
-  } else {
-    fmt::print("{}", load_text(outcome));
-  }
-  if (totals.delivered == 0) {
-    return complain(kExitFail, "Not one packet came through; a firewall between the server's relayed addresses and " +
+  const int exit_code = load_exit_code(outcome, totals);
+  fmt::print("{}", options.json ? to_json(load_report(outcome, totals)) : load_text(outcome));
+  if (exit_code == kExitFail) {
+    return complain(exit_code, "Not one packet came through; a firewall between the server's relayed addresses and " +
                                    outcome.first_peer.to_string() + " is the usual reason.");
   }
-  if (loss_too_high) {
-    return complain(kExitLoss, fmt::format("Loss is {:.3f} %, more than the {:g} % that are allowed.",
+  if (exit_code == kExitLoss) {
+    return complain(exit_code, fmt::format("Loss is {:.3f} %, more than the {:g} % that are allowed.",
                                            totals.loss_percent, *options.max_loss));
   }
-  return kExitPass;
+  return exit_code;
 }
 
 }  // namespace turnkit::probe

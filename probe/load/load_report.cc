@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "probe/exit_code.h"
+
 namespace turnkit::probe {
 
 namespace {
@@ -231,15 +233,22 @@ void add_class_facts(std::vector<Fact>& facts, const std::string& prefix, const 
 
 }  // namespace
 
-Report load_report(const LoadOutcome& outcome, const LoadTotals& totals, bool loss_too_high) {
+int load_exit_code(const LoadOutcome& outcome, const LoadTotals& totals) {
+  if (totals.delivered == 0) return kExitFail;
+  const auto& limit = outcome.options.max_loss;
+  return limit && totals.loss_percent > *limit ? kExitLoss : kExitPass;
+}
+
+Report load_report(const LoadOutcome& outcome, const LoadTotals& totals) {
+  const int exit_code = load_exit_code(outcome, totals);
   Check check;
   check.id = "load";
   check.target = outcome.server.to_string();
   check.family = outcome.server.ip.is_v4() ? "IPv4" : "IPv6";
   check.protocol = "UDP";
-  check.status = loss_too_high ? Verdict::kFail : Verdict::kPass;
+  check.status = exit_code == kExitPass ? Verdict::kPass : Verdict::kFail;
   check.confidence = Confidence::kHigh;
-  check.reason = loss_too_high ? "loss-too-high" : "measured";
+  check.reason = exit_code == kExitPass ? "measured" : exit_code == kExitLoss ? "loss-too-high" : "nothing-delivered";
   check.headline = fmt::format("{} of {} packets were delivered, loss {:.3f} %.", totals.delivered, totals.offered,
                                totals.loss_percent);
   check.details = load_remarks(outcome, totals);
@@ -277,7 +286,7 @@ Report load_report(const LoadOutcome& outcome, const LoadTotals& totals, bool lo
   report.command = "load";
   report.host = outcome.options.server;
   report.started = outcome.started;
-  if (loss_too_high) report.exit_code = kExitLoss;
+  report.exit_code = exit_code;
   report.checks.push_back(std::move(check));
   return report;
 }

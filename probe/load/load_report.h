@@ -46,7 +46,9 @@ struct LoadTotals {
 LoadTotals totals_of(const LoadOutcome& outcome);
 
 std::string load_text(const LoadOutcome& outcome);
-Report load_report(const LoadOutcome& outcome, const LoadTotals& totals, bool loss_too_high);
+// kExitPass, kExitLoss, or kExitFail when not one packet was delivered.
+int load_exit_code(const LoadOutcome& outcome, const LoadTotals& totals);
+Report load_report(const LoadOutcome& outcome, const LoadTotals& totals);
 
 // What the load did not reach of what was asked for, as sentences; empty when all is well.
 std::vector<std::string> load_remarks(const LoadOutcome& outcome, const LoadTotals& totals);

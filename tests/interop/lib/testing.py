@@ -1,4 +1,4 @@
-"""The frame of a test script: `script --list` names its tests for CMake, `script --turnd PATH NAME` runs one.
+"""The frame of a test script: `script --list` names its tests for CMake, `script --turnd PATH --probe PATH NAME` runs one.
 
 Exit codes: 0 passed, 1 failed, 77 skipped (ctest's SKIP_RETURN_CODE); the reason is in the output.
 """
@@ -11,6 +11,14 @@ import tempfile
 import unittest
 
 SKIPPED = 77
+
+
+def probe_path():
+    """turn-probe, from the command line of the test."""
+    path = os.environ.get('TURN_PROBE')
+    if not path:
+        raise RuntimeError('name the probe: --probe PATH')
+    return path
 
 
 def case(*, timeout=60, labels=()):
@@ -70,6 +78,7 @@ def _name(test):
 def main():
     parser = argparse.ArgumentParser(description=sys.modules['__main__'].__doc__)
     parser.add_argument('--turnd', help='the turnd program under test')
+    parser.add_argument('--probe', help='the turn-probe program')
     parser.add_argument('--list', action='store_true', help='print NAME TIMEOUT LABEL,LABEL... for every test')
     parser.add_argument('names', nargs='*', metavar='CLASS.METHOD')
     arguments = parser.parse_args()
@@ -83,6 +92,8 @@ def main():
         return
     if arguments.turnd:
         os.environ['TURND'] = os.path.abspath(arguments.turnd)
+    if arguments.probe:
+        os.environ['TURN_PROBE'] = os.path.abspath(arguments.probe)
     unknown = [name for name in arguments.names if name not in found]
     if unknown:
         parser.error(f'no such test: {" ".join(unknown)}')
