@@ -179,8 +179,8 @@ Mattermost Calls, System Console > Plugins > Calls (and rtcd, if you run it):
 Any other WebRTC service; these credentials are good until {until} UTC:
   {{"urls":"{url}","username":"{user}","credential":"{password}"}}
 
-Try it:
-  turn-probe load {address} --user '{user}' --password '{password}'
+Try it from a machine with a public address (within a private network, start turnd with --no-private-peers=off):
+  turn-probe load {address} --user '{user}' --password '{password}' --allocations 10 --rate 1000
 
 Clients reach public addresses through it, private ones only when a line in that file allows them:
   allowed-peer-ip=10.0.0.5:8443
