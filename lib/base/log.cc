@@ -262,6 +262,7 @@ Status configure(const Config& config) {
           fmt::format("Unknown syslog facility {}; it must be one of syslog(3), such as LOG_DAEMON or LOG_LOCAL1.",
                       config.syslog_facility)};
     }
+    state().install({}, {}, Level::kOff);  // an earlier syslog sink closes before the next one opens the same log
     sinks.push_back(std::make_shared<spdlog::sinks::syslog_sink_mt>(config.ident, LOG_PID, *facility, false));
   }
   state().install(std::move(sinks), config.timestamp_format, config.level);

@@ -66,6 +66,7 @@ ParseError MessageView::index(Bytes datagram, Cookie cookie) {
     const std::size_t size = load_be16(data + offset + 2);
     if (size > end - offset - kAttributeHeaderSize) return ParseError::kBadAttribute;
     const std::size_t slot = attribute_slot(attr);
+    // A second MESSAGE-INTEGRITY-SHA256 finds its slot taken.
     const bool counts = !after_mac || slot == kFingerprintSlot || slot == kMac256Slot;
     if (slot != 0 && counts && offsets_[slot] == 0) offsets_[slot] = static_cast<std::uint16_t>(offset / 4);
     after_mac = after_mac || slot == kMacSlot || slot == kMac256Slot;

@@ -178,6 +178,15 @@ TEST_F(LogTest, BadConfigurationSaysWhy) {
       configure({.to_stdout = false, .to_syslog = true, .syslog_facility = "LOG_LOCAL3", .ident = "turnkit-test"}));
 }
 
+// Reading a configuration anew must not lose the sinks that stay.
+TEST_F(LogTest, ConfiguresAgain) {
+  for (int round = 0; round < 3; ++round) {
+    start({.to_syslog = true, .syslog_facility = "LOG_LOCAL3", .ident = "turnkit-test"});
+    info("round {}", round);
+  }
+  EXPECT_THAT(lines(), ElementsAre(EndsWith("round 0"), EndsWith("round 1"), EndsWith("round 2")));
+}
+
 // Standard output is usually a pipe that a script reads for a start-up line.
 TEST_F(LogTest, StandardOutputIsNotHeldBack) {
   int pipe_ends[2];
