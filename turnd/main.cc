@@ -1,6 +1,7 @@
 // turnd: a TURN relay that takes coturn's place.
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "base/log.h"
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
   if (!line.out.empty()) std::fputs(line.out.c_str(), stdout);
   for (const std::string& error : line.errors) std::fprintf(stderr, "turnd: %s\n", error.c_str());
   if (!line.run) return line.exit_code;
+  ::signal(SIGPIPE, SIG_IGN);  // whoever reads the log may go; the service stays
   if (const Status configured = log::configure(line.config.log); !configured) {
     return fail(turnd::kExitStartup, configured.error());
   }

@@ -51,11 +51,14 @@ Status detach() {
 
 Status drop_privileges(const Config& config) {
   if (config.proc_gid && *config.proc_gid != ::getegid() && ::setgid(*config.proc_gid) != 0) {
-    return Error{fmt::format("proc-group {}: {}", config.proc_group, std::strerror(errno))};
+    const std::string name =
+        config.proc_group.empty() ? "proc-user " + config.proc_user : "proc-group " + config.proc_group;
+    return Error{fmt::format("{}: cannot take group id {}: {}", name, *config.proc_gid, std::strerror(errno))};
   }
   if (!config.proc_uid || *config.proc_uid == ::geteuid()) return {};
   if (::setgroups(0, nullptr) != 0 || ::setuid(*config.proc_uid) != 0) {
-    return Error{fmt::format("proc-user {}: {}", config.proc_user, std::strerror(errno))};
+    return Error{fmt::format("proc-user {}: cannot take user id {}: {}", config.proc_user, *config.proc_uid,
+                             std::strerror(errno))};
   }
   log::info("running as user {}", config.proc_user);
   return {};
