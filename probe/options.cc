@@ -157,9 +157,11 @@ void Parser::add_load() {
   LoadOptions& load = options.load;
   command->add_option("SERVER", load.server, "Name or address of the TURN server, port 3478 unless HOST:PORT");
   CLI::Option* user = command->add_option("--user", load.user, "User name; with --secret: the id in the user name");
-  CLI::Option* password = command->add_option("--password", load.password, "The user's password");
+  CLI::Option* password =
+      command->add_option("--password", load.password, "The user's password")->envname("TURN_PROBE_PASSWORD");
   CLI::Option* secret =
-      command->add_option("--secret", load.secret, "The server's static-auth-secret (TURN REST) instead of a user");
+      command->add_option("--secret", load.secret, "The server's static-auth-secret (TURN REST) instead of a user")
+          ->envname("TURN_PROBE_SECRET");
   password->needs(user)->excludes(secret);
   command
       ->add_option("--algorithms", load_texts.algorithms,
@@ -216,6 +218,8 @@ void Parser::add_load_traffic(CLI::App& command) {
       command.add_option("--run", load.run, "Packets of one flow in a row, sent with UDP_SEGMENT (default 1)")
           ->option_text("K")
           ->check(CLI::Range(1U, 64U));
+  command.add_flag("!--no-segment", load.segment,
+                   "Send the packets of a run one by one, as senders without UDP_SEGMENT do");
   CLI::Option* rate =
       command.add_option("--rate", load.rate, "Packets a second over all flows, each direction (default: flat out)")
           ->option_text("PPS")

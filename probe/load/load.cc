@@ -160,8 +160,8 @@ Result<Job> plan(const LoadOptions& options) {
   job.fleet.parallel = options.parallel;
   job.fleet.session = session_options(options);
   if (job.fleet.peer.is_v4() != job.fleet.local.is_v4()) job.fleet.session.family = job.fleet.peer.family();
-  job.fleet.segment = std::any_of(outcome.classes.begin(), outcome.classes.end(),
-                                  [](const TrafficClass& traffic) { return traffic.run > 1; });
+  job.fleet.segment = options.segment && std::any_of(outcome.classes.begin(), outcome.classes.end(),
+                                                     [](const TrafficClass& traffic) { return traffic.run > 1; });
   return job;
 }
 

@@ -33,6 +33,7 @@ struct LoadOptions {
   Direction direction = Direction::kUp;
   unsigned size = 172;    // bytes of a packet, without TURN's header
   unsigned run = 1;       // packets of one flow in a row, sent with UDP_SEGMENT
+  bool segment = true;    // runs leave with UDP_SEGMENT; off: one datagram at a time, as most senders do
   double rate = 0;        // packets a second over all flows, per direction; 0: flat out
   unsigned window = 256;  // flat out: packets under way at most; 0: no limit (open loop)
   std::chrono::milliseconds warm_up{1000};
