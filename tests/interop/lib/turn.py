@@ -409,7 +409,9 @@ class Client:
         self.socket.sendto(datagram, self.server)
 
     def _read(self, timeout):
-        if not select.select([self.socket], [], [], timeout)[0]:
+        ready = select.poll()
+        ready.register(self.socket, select.POLLIN)
+        if not ready.poll(max(1, timeout * 1000)):
             return None
         raw, source = self.socket.recvfrom(65536)
         if source[:2] != tuple(self.server[:2]):
