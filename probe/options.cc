@@ -15,7 +15,7 @@
 namespace turnkit::probe {
 namespace {
 
-constexpr std::size_t kMaxPorts = 64;
+constexpr std::size_t kMaxPorts = 64;  // of a protocol
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 PASS (warnings included), 1 FAIL, 2 wrong usage, 3 UNCONFIRMED (silence proves nothing),\n"
@@ -75,12 +75,12 @@ void add_port_options(CLI::App& command, PortTexts& texts) {
   command.add_option("--udp", texts.udp, "Use UDP, on these ports (8443 unless said)")
       ->option_text("[=PORT,...]")
       ->delimiter(',')
-      ->expected(1, static_cast<int>(kMaxPorts))
+      ->allow_extra_args(false)
       ->check(CLI::Validator(check_ports, ""));
   command.add_option("--tcp", texts.tcp, "Use TCP, on these ports (8443 unless said)")
       ->option_text("[=PORT,...]")
       ->delimiter(',')
-      ->expected(1, static_cast<int>(kMaxPorts))
+      ->allow_extra_args(false)
       ->check(CLI::Validator(check_ports, ""));
 }
 
@@ -105,6 +105,7 @@ void Parser::add_listen() {
   command->add_option("--bind", bind_texts, "Listen on this address only; may be given again (default: all)")
       ->option_text("ADDRESS")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Validator(check_address, ""));
   command->add_option("--for", listen_seconds, "Stop by itself after this many seconds")->option_text("SECONDS");
   command->add_flag("--json", options.listen.json, "Print one JSON document at the end instead of lines");
@@ -278,18 +279,31 @@ std::vector<std::string> with_default_ports(const std::vector<std::string>& argu
   return out;
 }
 
-std::vector<std::uint16_t> to_ports(const std::vector<std::string>& texts) {
+// CLI11 says no more than that a command is missing.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments.front().starts_with('-')) return {};
+  std::string names;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == arguments.front()) return {};
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return "'" + arguments.front() + "' is not a command; commands are " + names;
+}
+
+std::vector<std::uint16_t> to_ports(const char* option, const std::vector<std::string>& texts) {
   std::vector<std::uint16_t> out;
   for (const std::string& text : texts) {
     const auto port = static_cast<std::uint16_t>(std::stoul(text));
     if (std::find(out.begin(), out.end(), port) == out.end()) out.push_back(port);
   }
+  if (out.size() > kMaxPorts)
+    throw CLI::ValidationError(option, "at most " + std::to_string(kMaxPorts) + " ports at a time");
   return out;
 }
 
 PortSelection to_selection(const PortTexts& texts) {
   if (texts.udp.empty() && texts.tcp.empty()) return {{kDefaultPort}, {kDefaultPort}};
-  return {to_ports(texts.udp), to_ports(texts.tcp)};
+  return {to_ports("--udp", texts.udp), to_ports("--tcp", texts.tcp)};
 }
 
 void finish_load(const Parser::LoadTexts& texts, LoadOptions& load) {
@@ -326,10 +340,14 @@ Options finished(Parser& parser) {
 
 ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments) {
   Parser parser;
+  if (const std::string wrong = unknown_command(parser.app, arguments); !wrong.empty()) {
+    return {std::nullopt, "turn-probe: " + wrong + ".\nTry 'turn-probe --help'.\n", kExitUsage};
+  }
   std::vector<std::string> reversed = with_default_ports(arguments);
   std::reverse(reversed.begin(), reversed.end());  // what CLI::App::parse(vector) asks for
   try {
     parser.app.parse(std::move(reversed));
+    return {finished(parser), {}, kExitPass};
   } catch (const CLI::CallForHelp&) {
     const auto chosen = parser.app.get_subcommands();
     return {std::nullopt, chosen.empty() ? parser.app.help() : chosen.front()->help("turn-probe"), kExitPass};
@@ -341,7 +359,6 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments) 
         chosen.empty() ? "turn-probe --help" : "turn-probe " + chosen.front()->get_name() + " --help";
     return {std::nullopt, std::string("turn-probe: ") + error.what() + "\nTry '" + help + "'.\n", kExitUsage};
   }
-  return {finished(parser), {}, kExitPass};
 }
 
 std::vector<OptionName> option_names() {
