@@ -68,10 +68,14 @@ const char* apply_required_options(int fd, const Address& local, const UdpOption
   return nullptr;
 }
 
+// DF clear, as IP_PMTUDISC_DONT has it, but "fragmentation needed" still reaches next_icmp_error(): it may come after a datagram with DF,
+// when DF is off again. Nor does a forged one shrink what is sent.
+constexpr int kFragment = IP_PMTUDISC_OMIT;
+
 // Options that the socket works without.
 void apply_optional_options(int fd, const Address& local, const UdpOptions& options) {
   const bool v4 = local.ip.is_v4();
-  if (v4) set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+  if (v4) set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, kFragment);
   if (options.gro && udp_capabilities().gro) set_option(fd, SOL_UDP, UDP_GRO, 1);
   if (options.receive_tos) {
     v4 ? set_option(fd, IPPROTO_IP, IP_RECVTOS, 1) : set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
@@ -125,7 +129,7 @@ bool UdpSocket::set_dont_fragment(bool on) {
   // PROBE sets DF and leaves path MTU discovery to whoever asked for DF: every "too big" error reaches
   // next_icmp_error().
   if (local_.ip.is_v4()) {
-    return set_option(fd(), IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
+    return set_option(fd(), IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_PROBE : kFragment);
   }
   return set_option(fd(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, on ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT) &&
          set_option(fd(), IPPROTO_IPV6, IPV6_DONTFRAG, on ? 1 : 0);

@@ -91,11 +91,11 @@ TEST_P(UdpSocketTest, SetsTheBuffersThatWereAskedFor) {
 TEST_P(UdpSocketTest, LeavesFragmentationToTheKernelUntilTold) {
   UdpSocket socket = bind_loopback(GetParam());
   if (GetParam() == Family::kIPv4) {
-    EXPECT_EQ(int_option(socket, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_DONT);
+    EXPECT_EQ(int_option(socket, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_OMIT);
     ASSERT_TRUE(socket.set_dont_fragment(true));
     EXPECT_EQ(int_option(socket, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
     ASSERT_TRUE(socket.set_dont_fragment(false));
-    EXPECT_EQ(int_option(socket, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_DONT);
+    EXPECT_EQ(int_option(socket, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_OMIT);
   } else {
     EXPECT_EQ(int_option(socket, IPPROTO_IPV6, IPV6_DONTFRAG), 0);
     ASSERT_TRUE(socket.set_dont_fragment(true));
