@@ -1,0 +1,106 @@
+// BinaryHarness: the real turnd on loopback.
+#include "tests/conformance/harness/binary_harness.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "net/udp_socket.h"
+#include "tests/conformance/harness/engine_harness.h"
+#include "tests/conformance/harness/udp_peer.h"
+
+namespace turnkit::conformance {
+
+std::unique_ptr<Child> start_turnd(std::vector<std::string> before, std::vector<std::string> arguments,
+                                   std::vector<Address>& listeners) {
+  std::vector<std::string> command = std::move(before);
+  command.insert(command.end(), {TURND_PROGRAM, "-n", "--log-file=stdout", "--relay-threads=1", "-p", "0"});
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  auto child = std::make_unique<Child>(command);
+  if (!child->wait_for("Total auth threads:")) ADD_FAILURE() << "turnd does not start";
+  for (const std::string& line : child->lines()) {
+    constexpr std::string_view kMark = "UDP listener opened on: ";
+    if (const std::size_t at = line.find(kMark); at != std::string::npos) {
+      listeners.push_back(Address::parse(std::string_view(line).substr(at + kMark.size())).value());
+    }
+  }
+  return child;
+}
+
+BinaryHarness::BinaryHarness(const Options& options) : Harness(options) {
+  child_ = start_turnd({}, command(), servers_);
+  if (servers_.empty()) {
+    for (const std::string& line : child_->lines()) ADD_FAILURE() << line;
+    servers_.resize(options.listeners + 1);
+  }
+}
+
+std::vector<std::string> BinaryHarness::command() const {
+  std::vector<std::string> out;
+  const auto add = [&](std::string_view name, const auto& value) { out.push_back(fmt::format("--{}={}", name, value)); };
+  const auto flag = [&](std::string_view name, bool on) {
+    if (on) out.push_back(fmt::format("--{}", name));
+  };
+  for (unsigned i = 0; i < options_.listeners; ++i) add("listening-ip", ip(101 + i).to_string());
+  if (options_.relay_v4) add("relay-ip", ip(100).to_string());
+  if (options_.ipv6) {
+    add("listening-ip", "::1");
+    add("relay-ip", "::1");
+  }
+  add("min-port", options_.min_port);
+  add("max-port", options_.max_port);
+  if (!options_.default_family.empty()) add("allocation-default-address-family", options_.default_family);
+  flag("no-udp-relay", options_.no_udp_relay);
+
+  flag("no-auth", !options_.authenticate);
+  if (options_.authenticate) {
+    for (const auto& [name, password] : options_.users) add("user", name + ':' + password);
+  }
+  add("realm", options_.realm);
+  for (const std::string& secret : options_.secrets) add("static-auth-secret", secret);
+  add("stale-nonce", options_.nonce_lifetime.count());
+
+  add("max-allocate-lifetime", options_.max_lifetime.count());
+  add("permission-lifetime", options_.permission_lifetime.count());
+  add("channel-lifetime", options_.channel_lifetime.count());
+  add("max-permissions", options_.max_permissions);
+  add("max-channels", options_.max_channels);
+  flag("rfc8656-channel-numbers", options_.rfc8656_channels);
+  add("user-quota", options_.user_quota);
+  add("total-quota", options_.total_quota);
+  add("max-bps", options_.max_bps);
+
+  flag("allow-loopback-peers", options_.allow_loopback_peers);
+  for (const std::string& rule : options_.denied_peers) add("denied-peer-ip", rule);
+  for (const std::string& rule : options_.allowed_peers) add("allowed-peer-ip", rule);
+  flag("software-attribute", options_.software);
+  flag("fingerprint", options_.fingerprint);
+  flag("no-stun", options_.no_stun);
+  flag("stun-only", options_.stun_only);
+  return out;
+}
+
+// The middle two octets are the process's.
+IpAddress BinaryHarness::ip(unsigned n) const {
+  const auto pid = static_cast<unsigned>(::getpid());
+  return IpAddress::v4(127, static_cast<std::uint8_t>(1 + (pid >> 8) % 250), static_cast<std::uint8_t>(pid & 0xFF),
+                       static_cast<std::uint8_t>(n));
+}
+
+std::unique_ptr<Socket> BinaryHarness::open(const Address& local) { return std::make_unique<UdpPeer>(local); }
+
+void BinaryHarness::advance(Duration duration) { std::this_thread::sleep_for(duration); }
+
+std::unique_ptr<Harness> make_harness(Kind kind, const Options& options) {
+  if (kind == Kind::kEngine) return std::make_unique<EngineHarness>(options);
+  return std::make_unique<BinaryHarness>(options);
+}
+
+bool host_has_ipv6() {
+  static const bool kHas = static_cast<bool>(net::UdpSocket::bind({*IpAddress::parse("::1"), 0}, {}));
+  return kHas;
+}
+
+}  // namespace turnkit::conformance
