@@ -42,7 +42,8 @@ ConfigLine parse_line(std::size_t number, std::string_view line) {
   }
   const std::size_t separator = line.find_first_of(" \t=");
   out.key = line.substr(0, separator);
-  if (separator == std::string_view::npos) return out;
+  if (separator == 0) out.fault = "there is no key in front of the equals sign; expected key=value";
+  if (separator == 0 || separator == std::string_view::npos) return out;
   std::string_view value = without_leading(line.substr(separator), " \t=");
   out.ends_with_semicolon = value.ends_with(';');
   if (value.starts_with('"')) {

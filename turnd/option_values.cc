@@ -156,7 +156,9 @@ std::string_view closest(std::string_view word, const std::vector<std::string_vi
   std::string_view best;
   std::size_t best_distance = std::min<std::size_t>(3, word.size() / 3 + 1);
   for (const std::string_view name : names) {
-    const std::size_t distance = edit_distance(word.substr(0, 64), name);
+    const std::size_t difference = std::max(word.size(), name.size()) - std::min(word.size(), name.size());
+    if (difference >= best_distance) continue;
+    const std::size_t distance = edit_distance(word, name);
     if (distance < best_distance) {
       best = name;
       best_distance = distance;

@@ -71,6 +71,14 @@ TEST(ConfigFile, RefusesLongLinesAndZeroBytes) {
   EXPECT_THAT(lines[2].fault, HasSubstr("zero byte"));
 }
 
+TEST(ConfigFile, RefusesLinesWithoutAKey) {
+  for (const char* text : {"=", "=value", "  = value"}) {
+    const std::vector<ConfigLine> lines = parse_config_text(text);
+    ASSERT_EQ(lines.size(), 1U) << text;
+    EXPECT_THAT(lines[0].fault, HasSubstr("no key")) << text;
+  }
+}
+
 TEST(ConfigFile, EmptyTextHasNoLines) {
   EXPECT_THAT(parse_config_text(""), IsEmpty());
   EXPECT_THAT(parse_config_text("\n\n"), IsEmpty());
