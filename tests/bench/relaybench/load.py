@@ -2,8 +2,12 @@
 
 import json
 import subprocess
+import time
 
 from . import servers
+
+
+START_TIMEOUT_S = 60
 
 
 class LoadFailed(RuntimeError):
@@ -26,11 +30,13 @@ def run(probe, server, place, options, *, allocations, duration, warm_up, peer_a
 
 def await_ready(probe, server, place, peer_address=None):
     """One allocation and a few packets, again and again until the server is there: its start does not count."""
-    for _ in range(20):
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
         try:
             run(probe, server, place, ('--rate', '100', '--algorithms', 'legacy'), allocations=1, duration=0.1, warm_up=0,
                 peer_address=peer_address, measure=False, timeout=60)
             return
-        except LoadFailed as failure:
-            last = failure
-    raise last
+        except LoadFailed:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

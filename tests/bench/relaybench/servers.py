@@ -82,4 +82,5 @@ class Starter:
                     '--no-dtls', '--no-cli', '--log-file=stdout', f'--userdb={directory}/turndb',
                     f'--pidfile={directory}/turnserver.pid']
             return Server(name, argv, place, port, r'Total General servers|Total auth threads', wrapper)
-        return Server(name, [self.floor, '--listen', f'{place.ip}:{port}'], place, port, None, wrapper)
+        argv = [self.floor, '--listen', f'{place.ip}:{port}', '--socket-buffer', str(4 << 20)]
+        return Server(name, argv, place, port, None, wrapper)
