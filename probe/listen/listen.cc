@@ -31,6 +31,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxHalfOpen = 256;
+constexpr auto kTableAge = milliseconds(250);  // reading it may take long on a busy host, and anybody may ask
 
 class Listener {
  public:
@@ -42,6 +43,7 @@ class Listener {
  private:
   Status open_port(Protocol protocol, const Address& local);
   void look_for_half_open();
+  unsigned count_half_open_from(const IpAddress& client, std::uint16_t port);
   [[nodiscard]] std::vector<IpAddress> bind_addresses() const;
 
   const ListenOptions& options_;
@@ -54,15 +56,35 @@ class Listener {
   std::vector<std::unique_ptr<TcpPort>> tcp_;
   std::map<HalfOpenClient, int> half_open_sightings_;
   std::set<HalfOpenClient> half_open_;
+  std::vector<ProcSocket> tcp_table_;
+  TimePoint tcp_table_read_{};
 };
 
-unsigned half_open_now(const IpAddress& client, std::uint16_t port) {
-  return count_half_open(read_proc_net(Protocol::kTcp), client, port);
+unsigned Listener::count_half_open_from(const IpAddress& client, std::uint16_t port) {
+  const TimePoint now = loop_.now().mono;
+  if (now - tcp_table_read_ >= kTableAge) {
+    tcp_table_ = read_proc_net(Protocol::kTcp);
+    tcp_table_read_ = now;
+  }
+  return count_half_open(tcp_table_, client, port);
+}
+
+// Whether sockets on both addresses may not have one port. An IPv6 wildcard often takes IPv4 along.
+bool conflicts(const IpAddress& a, const IpAddress& b) {
+  const bool any_v6 = (a.is_unspecified() && !a.is_v4()) || (b.is_unspecified() && !b.is_v4());
+  return any_v6 || a == b || (a.family() == b.family() && (a.is_unspecified() || b.is_unspecified()));
+}
+
+bool is_own_address(const IpAddress& ip) {
+  const std::vector<net::InterfaceAddress> own = net::interface_addresses();
+  return ip.is_unspecified() ||
+         std::any_of(own.begin(), own.end(), [&ip](const auto& address) { return address.ip == ip; });
 }
 
 Listener::Listener(const ListenOptions& options)
     : options_(options),
-      responder_({options.ports.udp, options.ports.tcp, 1024}, random_, half_open_now),
+      responder_({options.ports.udp, options.ports.tcp, 1024}, random_,
+                 [this](const IpAddress& client, std::uint16_t port) { return count_half_open_from(client, port); }),
       screen_(stdout, wants_color(stdout), options.json) {}
 
 std::vector<IpAddress> Listener::bind_addresses() const {
@@ -88,7 +110,9 @@ Status Listener::open_port(Protocol protocol, const Address& local) {
     }
     error = port.error();
   }
-  const std::vector<PortOwner> owners = find_port_owners(protocol, local.port);
+  std::vector<PortOwner> owners;
+  if (is_own_address(local.ip)) owners = find_port_owners(protocol, local.port);
+  std::erase_if(owners, [&local](const PortOwner& owner) { return !conflicts(owner.local.ip, local.ip); });
   if (owners.empty()) return error;
   std::string text = describe(owners.front());
   for (std::size_t i = 1; i < owners.size(); ++i) text += "; " + describe(owners[i]);

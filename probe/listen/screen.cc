@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 constexpr auto kPause = milliseconds(700);
 constexpr auto kRefresh = milliseconds(2000);
+constexpr int kLinesPerTick =
+    20;  // a flood of strangers must not take the screen away; the rest waits for the next tick
 
 std::string name_of(const Source& source) {
   return fmt::format("{} {} from {}", protocol_name(source.protocol), source.local.port, source.remote.to_string());
@@ -139,7 +141,7 @@ void Screen::welcome(const PortSelection& ports, const std::vector<std::string>&
 
 void Screen::line_arrived(const Source& source) { print(fmt::format("{} says \"{}\"", name_of(source), source.text)); }
 
-void Screen::show(const Source& source, Shown& shown, TimePoint now) {
+bool Screen::show(const Source& source, Shown& shown, TimePoint now) {
   const SourceVerdict verdict = judge(source, now);
   // A turn-probe's session is worth a line when it is complete or pauses, everybody else's at once.
   const bool is_new = shown.at == TimePoint{};
@@ -148,17 +150,20 @@ void Screen::show(const Source& source, Shown& shown, TimePoint now) {
   const TimePoint since = is_new ? source.first_seen : shown.at;
   const bool is_due = source.packets != shown.packets && (has_paused || now - since >= kRefresh);
   const bool has_turned = verdict.sentence != shown.sentence && has_paused;
-  if (is_new && under_way && !is_due) return;
-  if (!is_new && !is_due && !has_turned) return;
-  if (verdict.sentence != shown.sentence) {
-    print(fmt::format("{} {}: {}", colored(verdict.status, color_), name_of(source), verdict.sentence));
-  }
+  if (is_new && under_way && !is_due) return false;
+  if (!is_new && !is_due && !has_turned) return false;
+  const bool differs = verdict.sentence != shown.sentence;
+  if (differs) print(fmt::format("{} {}: {}", colored(verdict.status, color_), name_of(source), verdict.sentence));
   shown = {source.packets, now, verdict.sentence};
+  return differs;
 }
 
 void Screen::tick(const SourceTable& sources, const std::set<HalfOpenClient>& half_open, TimePoint now) {
   std::erase_if(shown_, [&sources](const auto& entry) { return sources.find(entry.first) == nullptr; });
-  for (const auto& [key, source] : sources.all()) show(source, shown_[key], now);
+  int budget = kLinesPerTick;
+  for (const auto& [key, source] : sources.all()) {
+    if (budget > 0 && show(source, shown_[key], now)) --budget;
+  }
   for (const HalfOpenClient& client : half_open) {
     if (!shown_half_open_.insert(client).second) continue;
     const Check check = check_of(client);

@@ -44,7 +44,8 @@ class Screen {
     TimePoint at{};
     std::string sentence;
   };
-  void show(const Source& source, Shown& shown, TimePoint now);
+  // True when it printed a line.
+  bool show(const Source& source, Shown& shown, TimePoint now);
   void print(std::string_view line);
 
   std::FILE* out_;

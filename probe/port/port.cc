@@ -1,6 +1,7 @@
 #include "probe/port/port.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,21 +29,32 @@ using std::chrono::milliseconds;
 
 constexpr auto kAskPatience = milliseconds(2000);
 
-// The first address of each family that is wanted: a name's other addresses are other servers, checked by their own
-// address.
-Result<std::vector<IpAddress>> addresses_of(const PortOptions& options) {
+struct HostAddresses {
+  std::vector<IpAddress> checked;   // the first of each family that is wanted
+  std::vector<std::string> others;  // a name's other addresses are other servers, to be checked by their own address
+};
+
+Result<HostAddresses> addresses_of(const PortOptions& options) {
   Result<std::vector<IpAddress>> all = net::resolve(options.host);
   if (!all) return all.error();
-  std::vector<IpAddress> out;
+  HostAddresses out;
   for (const Family family : {Family::kIPv4, Family::kIPv6}) {
     if (options.family && *options.family != family) continue;
-    const auto found =
-        std::find_if(all->begin(), all->end(), [family](const IpAddress& ip) { return ip.family() == family; });
-    if (found != all->end()) out.push_back(*found);
+    bool is_first = true;
+    for (const IpAddress& ip : *all) {
+      if (ip.family() != family) continue;
+      if (is_first) {
+        out.checked.push_back(ip);
+      } else {
+        out.others.push_back(ip.to_string());
+      }
+      is_first = false;
+    }
   }
-  if (out.empty())
+  if (out.checked.empty()) {
     return Error{
         fmt::format("'{}' has no {} address", options.host, options.family == Family::kIPv4 ? "IPv4" : "IPv6")};
+  }
   return out;
 }
 
@@ -151,28 +163,38 @@ void skip_missing_family(std::vector<Check>& checks) {
   }
 }
 
+void note_others(const std::vector<std::string>& others, Check& check) {
+  check.details.push_back(
+      fmt::format("The name has more addresses, which were not checked: {}.", fmt::join(others, ", ")));
+  check.facts.push_back({"addresses_not_checked", others});
+}
+
 }  // namespace
 
 int run_port(const PortOptions& options) {
-  const Result<std::vector<IpAddress>> addresses = addresses_of(options);
+  const Result<HostAddresses> addresses = addresses_of(options);
   if (!addresses) {
     std::fprintf(stderr, "turn-probe: %s\n", addresses.error().text.c_str());
     return kExitCannotStart;
   }
   const bool show_progress = !options.json && ::isatty(STDERR_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
-  if (show_progress) fmt::print(stderr, "Checking {} ...\r", options.host);
+  if (show_progress) {
+    const double seconds = std::chrono::duration<double>(options.wait).count();
+    fmt::print(stderr, "Checking {}; silence is taken as such after {:.0f} s ...\r", options.host, seconds);
+  }
 
   Report report;
   report.command = "port";
   report.host = options.host;
   report.started = read_clock().wall;
-  std::vector<HostEvidence> hosts = gather(*addresses, options);
+  std::vector<HostEvidence> hosts = gather(addresses->checked, options);
   for (HostEvidence& host : hosts) {
     complete(host);
     for (const UdpEvidence& e : host.udp) report.checks.push_back(judge_udp(e, options.host));
     for (const TcpEvidence& e : host.tcp) report.checks.push_back(judge_tcp(e, options.host));
   }
   skip_missing_family(report.checks);
+  if (!addresses->others.empty() && !report.checks.empty()) note_others(addresses->others, report.checks.front());
   if (show_progress) fmt::print(stderr, "\033[K");
   std::fputs((options.json ? to_json(report) : to_text(report, wants_color(stdout))).c_str(), stdout);
   return exit_code_of(verdict_of(report));
