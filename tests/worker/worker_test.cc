@@ -227,6 +227,40 @@ TEST_F(WorkerTest, RelayedPortsAreUniqueAndComeBack) {
   stop();
 }
 
+// Both ends on the relay, on one worker (handed over in the process) and on several (through the kernel).
+TEST_F(WorkerTest, RelayToRelayCarriesDataBothWays) {
+  for (const unsigned count : {1U, 4U}) {
+    start(count);
+    auto alice = client();
+    auto bob = client();
+    const auto a = alice.allocate();
+    const auto b = bob.allocate();
+    ASSERT_TRUE(a && b);
+    ASSERT_TRUE(alice.bind_channel(0x4001, b->relayed));
+    if (count == 1) {
+      ASSERT_TRUE(alice.send_channel(0x4001, as_bytes("early")));  // bob has no permission yet: dropped
+    }
+    ASSERT_TRUE(bob.create_permission(a->relayed));
+    ASSERT_TRUE(alice.send_channel(0x4001, as_bytes("hello")));
+    const auto heard = bob.receive(kPatience);
+    ASSERT_TRUE(heard.has_value());
+    EXPECT_EQ(as_text(heard->data), "hello");
+    EXPECT_EQ(heard->peer, a->relayed);
+    EXPECT_FALSE(heard->channel.has_value());
+    ASSERT_TRUE(bob.send(a->relayed, as_bytes("hello yourself")));
+    const auto answer = alice.receive(kPatience);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(as_text(answer->data), "hello yourself");
+    EXPECT_EQ(answer->channel, 0x4001);
+    ASSERT_TRUE(alice.close());
+    ASSERT_TRUE(bob.send(a->relayed, as_bytes("anybody there?")));  // its relay is gone
+    ASSERT_TRUE(bob.close());
+    stop();
+    workers_.clear();
+    server_.port = 0;
+  }
+}
+
 // A peer that answers with an ICMP error: the client hears of it (RFC 8656, section 11.5).
 TEST_F(WorkerTest, TURN_133_IcmpErrorsReachTheClient) {
   start(1);

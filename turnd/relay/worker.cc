@@ -151,6 +151,9 @@ void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoin
   }
   allocation.peer_usage.sent_packets++;
   allocation.peer_usage.sent_bytes += data.size();
+  if (const auto it = relays_.find(peer); it != relays_.end()) {
+    return hand_over(*it->second->owner(), endpoint.local(), data, tos);
+  }
   sending_.add(
       {.socket = &relay_of(endpoint).socket(), .to = peer, .head = {}, .payload = data, .tos = tos, .from = nullptr});
 }
@@ -175,22 +178,37 @@ void Worker::on_relay_readable(Relay& relay) {
 }
 
 void Worker::on_peer_data(Allocation& allocation, const net::Datagram& datagram) {
-  const TimePoint now = loop_.now().mono;
-  const engine::ClientRoute route = engine_.route_to_client(allocation, datagram.source, now);
+  const engine::ClientRoute route = engine_.route_to_client(allocation, datagram.source, loop_.now().mono);
   if (route.drop != Drop::kNone) return drop(route.drop);
   datagram.for_each_segment([&](MutableBytes data) {
-    allocation.peer_usage.received_packets++;
-    allocation.peer_usage.received_bytes += data.size();
-    if (allocation.bandwidth && !allocation.bandwidth->to_client.take(data.size(), now)) return drop(Drop::kRateLimit);
-    if (route.channel == 0) return send_indication(allocation, datagram.source, data, datagram.tos);
-    if (data.size() + stun::kChannelHeaderSize > kMaxUdpPayload) return drop(Drop::kPeerTooLarge);
     // In front of the first segment there is room for the header, so that header and data are one piece.
     std::array<std::byte, stun::kChannelHeaderSize> copied;
     const bool first = data.data() == datagram.data.data();
     const MutableBytes head = first ? MutableBytes(data.data() - copied.size(), copied.size()) : MutableBytes(copied);
-    stun::write_channel_header(head.data(), route.channel, data.size());
-    send_to_client(allocation, head, data, datagram.tos);
+    relay_to_client(allocation, route, datagram.source, head, data, datagram.tos);
   });
+}
+
+// A peer that is another allocation of this worker: the datagram skips the kernel on its way from relay to relay.
+void Worker::hand_over(Allocation& to, const Address& source, Bytes data, std::uint8_t tos) {
+  const engine::ClientRoute route = engine_.route_to_client(to, source, loop_.now().mono);
+  if (route.drop != Drop::kNone) return drop(route.drop);
+  std::array<std::byte, stun::kChannelHeaderSize> head;
+  relay_to_client(to, route, source, head, data, tos);
+}
+
+// `head`: room for a ChannelData header; what lies directly in front of `data` need not be copied.
+void Worker::relay_to_client(Allocation& allocation, const engine::ClientRoute& route, const Address& source,
+                             MutableBytes head, Bytes data, std::uint8_t tos) {
+  allocation.peer_usage.received_packets++;
+  allocation.peer_usage.received_bytes += data.size();
+  if (allocation.bandwidth && !allocation.bandwidth->to_client.take(data.size(), loop_.now().mono)) {
+    return drop(Drop::kRateLimit);
+  }
+  if (route.channel == 0) return send_indication(allocation, source, data, tos);
+  if (data.size() + stun::kChannelHeaderSize > kMaxUdpPayload) return drop(Drop::kPeerTooLarge);
+  stun::write_channel_header(head.data(), route.channel, data.size());
+  send_to_client(allocation, head, data, tos);
 }
 
 void Worker::send_indication(Allocation& allocation, const Address& peer, Bytes data, std::uint8_t tos) {

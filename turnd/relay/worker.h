@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "net/event_loop.h"
@@ -52,6 +53,9 @@ class Worker {
   // The hops, called by listeners and relays in the worker's thread.
   void on_listener_readable(Listener& listener);
   void on_relay_readable(Relay& relay);
+  // This worker's relayed addresses, for hand-over between two of them. A relay registers itself while it is attached.
+  void add_relay(Relay& relay) { relays_.insert_or_assign(relay.local(), &relay); }
+  void remove_relay(const Relay& relay) { relays_.erase(relay.local()); }
   // Hands everything queued to the kernel. What was received and is still being handled stays.
   void flush_sends();
 
@@ -83,6 +87,9 @@ class Worker {
                     std::uint8_t tos);
   void send_unfragmented(const engine::Outcome& outcome, std::uint8_t tos);
   void on_peer_data(engine::Allocation& allocation, const net::Datagram& datagram);
+  void hand_over(engine::Allocation& to, const Address& source, Bytes data, std::uint8_t tos);
+  void relay_to_client(engine::Allocation& allocation, const engine::ClientRoute& route, const Address& source,
+                       MutableBytes head, Bytes data, std::uint8_t tos);
   void send_indication(engine::Allocation& allocation, const Address& peer, Bytes data, std::uint8_t tos);
   void send_to_client(engine::Allocation& allocation, Bytes head, Bytes payload, std::uint8_t tos);
   void on_icmp_errors(Relay& relay);
@@ -99,6 +106,7 @@ class Worker {
   Scratch scratch_;
   PortPool& pool_;
   Ports ports_;
+  std::unordered_map<Address, Relay*> relays_;
   engine::Engine engine_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Address> own_addresses_;
