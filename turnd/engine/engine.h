@@ -167,6 +167,7 @@ class Engine {
   [[nodiscard]] bool allows_port(const Address& peer) const {
     return !policy_.has_port_rules() || policy_.check(peer) == turnd::PeerVerdict::kAllowed;
   }
+  [[nodiscard]] std::size_t count_new_peers(const Request& request) const;
   void install_permission(Allocation& allocation, const IpAddress& peer, TimePoint now);
   [[nodiscard]] static bool has_unknown_attributes(const stun::MessageView& message);
   [[nodiscard]] std::optional<Address> decode_peer(Bytes value, const stun::MessageView& message) const;

@@ -1,4 +1,6 @@
 // Permissions, channels and Send indications (RFC 8656, sections 10 to 12).
+#include <algorithm>
+
 #include "stun/attributes.h"
 #include "turnd/engine/engine.h"
 
@@ -32,6 +34,18 @@ void Engine::install_permission(Allocation& allocation, const IpAddress& peer, T
   permission.expires = now + config_.permission_lifetime;
 }
 
+// How many permissions a CreatePermission request would add. Requires: its peers are well formed.
+std::size_t Engine::count_new_peers(const Request& request) const {
+  std::vector<IpAddress> added;
+  for (const stun::Attribute& attribute : request.message) {
+    if (attribute.type != Attr::kXorPeerAddress) continue;
+    const IpAddress ip = decode_peer(attribute.value, request.message)->ip;
+    if (request.allocation->permissions.find(ip) == nullptr) added.push_back(ip);
+  }
+  std::sort(added.begin(), added.end());
+  return static_cast<std::size_t>(std::unique(added.begin(), added.end()) - added.begin());
+}
+
 // RFC 8656, section 10.2: all peers are checked before any is installed.
 Outcome Engine::on_create_permission(const Request& request) {
   Allocation& allocation = *request.allocation;
@@ -47,7 +61,11 @@ Outcome Engine::on_create_permission(const Request& request) {
   }
   if (peers == 0) return refuse(request, Code::kBadRequest);
   if (allocation.permissions.size() + added > config_.max_permissions) {
-    return refuse(request, Code::kInsufficientCapacity);
+    // Looks closer: what has expired takes no place, and a peer named twice takes one.
+    expire_parts(allocation, request.now.mono);
+    if (allocation.permissions.size() + count_new_peers(request) > config_.max_permissions) {
+      return refuse(request, Code::kInsufficientCapacity);
+    }
   }
   for (const stun::Attribute& attribute : request.message) {
     if (attribute.type != Attr::kXorPeerAddress) continue;
@@ -81,9 +99,9 @@ Outcome Engine::on_channel_bind(const Request& request) {
   if (const auto error = check_peer(allocation, *peer, false)) return refuse(request, *error);
 
   const bool refresh = by_number != nullptr && by_number->expires > now;
-  if (!refresh) {
-    expire_parts(allocation, now);
-    if (allocation.channels.size() >= config_.max_channels) return refuse(request, Code::kInsufficientCapacity);
+  expire_parts(allocation, now);
+  if (!refresh && allocation.channels.size() >= config_.max_channels) {
+    return refuse(request, Code::kInsufficientCapacity);
   }
   if (allocation.permissions.find(peer->ip) == nullptr && allocation.permissions.size() >= config_.max_permissions) {
     return refuse(request, Code::kInsufficientCapacity);
