@@ -180,7 +180,7 @@ int run_port(const PortOptions& options) {
   const bool show_progress = !options.json && ::isatty(STDERR_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
   if (show_progress) {
     const double seconds = std::chrono::duration<double>(options.wait).count();
-    fmt::print(stderr, "Checking {}; silence is taken as such after {:.0f} s ...\r", options.host, seconds);
+    fmt::print(stderr, "Checking {}, waiting up to {:.0f} s for answers ...\r", options.host, seconds);
   }
 
   Report report;

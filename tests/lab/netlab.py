@@ -175,8 +175,7 @@ class Lab:
         for host in (a, b):
             ends.append(f"eth{host.devices}")
             host.devices += 1
-        subprocess.run(["ip", "link", "add", ends[0], "netns", a.netns, "type", "veth", "peer", "name", ends[1], "netns", b.netns],
-                       check=True, timeout=30)
+        a.run(["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1], "netns", b.netns])
         for host, end, addresses in ((a, ends[0], a_addresses), (b, ends[1], b_addresses)):
             for address in [addresses] if isinstance(addresses, str) else addresses:
                 host.run(["ip", "address", "add", address, "dev", end])
