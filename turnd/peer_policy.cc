@@ -64,8 +64,23 @@ bool is_private(const IpAddress& ip) {
   return std::any_of(kRanges.begin(), kRanges.end(), [&](const IpRange& range) { return range.contains(ip); });
 }
 
+// Whether any special range has addresses with this first byte: a look that spares most peers the search.
+bool may_be_special(const IpAddress& ip) {
+  static const std::array<std::array<bool, 256>, 2> kFirstBytes = [] {
+    std::array<std::array<bool, 256>, 2> out{};
+    for (const Special& special : special_ranges()) {
+      const auto first = std::to_integer<std::size_t>(special.range.first.bytes()[0]);
+      const auto last = std::to_integer<std::size_t>(special.range.last.bytes()[0]);
+      for (std::size_t byte = first; byte <= last; ++byte) out[special.range.first.is_v4() ? 0 : 1][byte] = true;
+    }
+    return out;
+  }();
+  return kFirstBytes[ip.is_v4() ? 0 : 1][std::to_integer<std::size_t>(ip.bytes()[0])];
+}
+
 // canonical(), and beside it the IPv4-translated form ::ffff:0:a.b.c.d (RFC 2765).
 IpAddress reduced(const IpAddress& ip) {
+  if (ip.is_v4()) return ip;
   static const IpRange kTranslated = *IpRange::parse("::ffff:0:0:0/96");
   if (kTranslated.contains(ip)) return IpAddress::from_bytes(ip.bytes().last(4));
   return ip.canonical();
@@ -92,14 +107,6 @@ void split_ports(std::string_view text, std::string_view& range, std::string_vie
   if (bracket == std::string_view::npos && text.find(':', colon + 1) != std::string_view::npos) return;  // bare IPv6
   range = text.substr(0, colon);
   ports = text.substr(colon);
-}
-
-const PeerRule* find_rule(const std::vector<PeerRule>& rules, const IpAddress& original, const IpAddress& ip,
-                          std::uint16_t port) {
-  for (const PeerRule& rule : rules) {
-    if (rule.contains_port(port) && (rule.range.contains(ip) || rule.range.contains(original))) return &rule;
-  }
-  return nullptr;
 }
 
 }  // namespace
@@ -172,9 +179,23 @@ std::string_view to_string(PeerVerdict verdict) {
 }
 
 struct PeerPolicy::Peer {
+  Peer(const IpAddress& as_given, std::uint16_t the_port)
+      : original(as_given), ip(reduced(as_given)), port(the_port), is_reduced(ip != original) {}
+
+  [[nodiscard]] bool in(const IpRange& range) const {
+    return range.contains(ip) || (is_reduced && range.contains(original));
+  }
+  // The first rule that has this peer; nullptr if there is none.
+  [[nodiscard]] const PeerRule* find_in(const std::vector<PeerRule>& rules) const {
+    const auto it = std::find_if(rules.begin(), rules.end(),
+                                 [&](const PeerRule& rule) { return rule.contains_port(port) && in(rule.range); });
+    return it == rules.end() ? nullptr : &*it;
+  }
+
   IpAddress original;
-  IpAddress ip;  // reduced
+  IpAddress ip;
   std::uint16_t port;
+  bool is_reduced;
 };
 
 PeerPolicy::PeerPolicy(PeerRules rules) : rules_(std::move(rules)), allowed_(rules_.allowed) {
@@ -207,13 +228,14 @@ bool PeerPolicy::named(const Peer& peer, const IpRange& inside) const {
     if (!rule.contains_port(peer.port) || !inside.contains(rule.range.first) || !inside.contains(rule.range.last)) {
       return false;
     }
-    return rule.range.contains(peer.ip) || rule.range.contains(peer.original);
+    return peer.in(rule.range);
   });
 }
 
 PeerVerdict PeerPolicy::special_verdict(const Peer& peer) const {
+  if (!may_be_special(peer.ip) && !(peer.is_reduced && may_be_special(peer.original))) return PeerVerdict::kAllowed;
   for (const Special& special : special_ranges()) {
-    if (!special.range.contains(peer.ip) && !special.range.contains(peer.original)) continue;
+    if (!peer.in(special.range)) continue;
     if (special.verdict == PeerVerdict::kDeniedLoopback && rules_.allow_loopback) continue;
     if (special.verdict == PeerVerdict::kDeniedMulticast && !rules_.deny_multicast) continue;
     if (special.verdict == PeerVerdict::kDeniedUniqueLocal && is_own_relay(peer)) continue;
@@ -234,8 +256,8 @@ PeerVerdict PeerPolicy::check_reduced(const Peer& peer) const {
   if (const PeerVerdict verdict = special_verdict(peer); verdict != PeerVerdict::kAllowed) return verdict;
   if (is_own_port(peer)) return own_port_verdict(peer);
   if (is_own_relay(peer)) return PeerVerdict::kAllowed;
-  if (find_rule(allowed_, peer.original, peer.ip, peer.port) != nullptr) return PeerVerdict::kAllowed;
-  if (find_rule(rules_.denied, peer.original, peer.ip, peer.port) != nullptr) return PeerVerdict::kDeniedByRule;
+  if (peer.find_in(allowed_) != nullptr) return PeerVerdict::kAllowed;
+  if (peer.find_in(rules_.denied) != nullptr) return PeerVerdict::kDeniedByRule;
   if (rules_.deny_private) {
     if (contains(host_, peer.ip)) return PeerVerdict::kDeniedHost;
     if (is_private(peer.ip)) return PeerVerdict::kDeniedPrivate;
@@ -243,14 +265,12 @@ PeerVerdict PeerPolicy::check_reduced(const Peer& peer) const {
   return rules_.only.empty() ? PeerVerdict::kAllowed : PeerVerdict::kDeniedNotListed;
 }
 
-PeerVerdict PeerPolicy::check(const Address& peer) const {
-  return check_reduced({peer.ip, reduced(peer.ip), peer.port});
-}
+PeerVerdict PeerPolicy::check(const Address& peer) const { return check_reduced(Peer(peer.ip, peer.port)); }
 
 // The verdict changes only where a port range that concerns this address begins or ends: one look at each such port is
 // enough.
 PeerPolicy::IpDecision PeerPolicy::check_ip(const IpAddress& ip) const {
-  Peer peer{ip, reduced(ip), 1};
+  Peer peer(ip, 1);
   std::vector<std::uint16_t> starts{1};
   const auto add = [&](unsigned first, unsigned last) {
     if (first > 1) starts.push_back(static_cast<std::uint16_t>(first));
@@ -258,7 +278,7 @@ PeerPolicy::IpDecision PeerPolicy::check_ip(const IpAddress& ip) const {
   };
   for (const auto* rules : {&allowed_, &rules_.denied}) {
     for (const PeerRule& rule : *rules) {
-      if (rule.any_port() || !(rule.range.contains(peer.ip) || rule.range.contains(ip))) continue;
+      if (rule.any_port() || !peer.in(rule.range)) continue;
       add(rule.first_port, rule.last_port);
     }
   }
@@ -288,7 +308,7 @@ bool PeerPolicy::has_port_rules() const {
 }
 
 std::string PeerPolicy::explain(const Address& address) const {
-  const Peer peer{address.ip, reduced(address.ip), address.port};
+  Peer peer(address.ip, address.port);
   const PeerVerdict verdict = address.port == 0 ? check_ip(address.ip).verdict : check(address);
   const std::string shown = address.port == 0 ? address.ip.to_string() : address.to_string();
   const std::string name = verdict == PeerVerdict::kDeniedTunnel ? address.ip.to_string() : peer.ip.to_string();
@@ -319,7 +339,8 @@ std::string PeerPolicy::explain(const Address& address) const {
       return denied("a port of this server itself",
                     fmt::format("allowed-peer-ip={}", Address{peer.ip, peer.port}.to_string()));
     case PeerVerdict::kDeniedByRule: {
-      const PeerRule* rule = find_rule(rules_.denied, peer.original, peer.ip, peer.port == 0 ? 1 : peer.port);
+      if (peer.port == 0) peer.port = 1;
+      const PeerRule* rule = peer.find_in(rules_.denied);
       return denied(rule == nullptr ? "denied-peer-ip" : "denied-peer-ip=" + rule->to_string());
     }
     case PeerVerdict::kDeniedPrivate:

@@ -187,9 +187,9 @@ PeerRoute Engine::route_to_peer(Allocation& allocation, std::uint16_t number, Ti
 ClientRoute Engine::route_to_client(const Allocation& allocation, const Address& peer, TimePoint now) const {
   if (!allocation.has_leg(peer.family(), now)) return {0, Drop::kNoAllocation};
   if (!allocation.permits(peer.ip, now) && !config_.server_relay) return {0, Drop::kPeerNoPermission};
-  if (!allows_port(peer)) return {0, Drop::kPeerForbidden};
+  // The port of a peer with a channel was checked when the channel was bound.
   const std::uint16_t* number = allocation.channel_of.find(peer);
-  if (number == nullptr) return {};
+  if (number == nullptr) return {0, allows_port(peer) ? Drop::kNone : Drop::kPeerForbidden};
   const Channel* channel = allocation.channels.find(*number);
   return {channel->expires > now ? *number : std::uint16_t{0}, Drop::kNone};
 }
