@@ -85,12 +85,13 @@ class Turnserver(Process):
     """coturn from Debian, set up as Turnd is. Serves users or secrets, not both: that is how coturn works."""
 
     def __init__(self, directory, *options, credentials='user', listening_ip='127.0.0.1', threads=2, **process):
-        keys = [f'--user={USER}:{PASSWORD}'] if credentials == 'user' else [f'--static-auth-secret={SECRET}']
+        keys = {'user': ['--lt-cred-mech', f'--user={USER}:{PASSWORD}'],
+                'secret': ['--use-auth-secret', f'--static-auth-secret={SECRET}'], None: []}[credentials]
         self.address = None
         for attempt in range(5):
             port = free_ports(2, listening_ip)
             super().__init__(
-                ['stdbuf', '-oL', 'turnserver', '-n', '--lt-cred-mech' if credentials == 'user' else '--use-auth-secret', *keys,
+                ['stdbuf', '-oL', 'turnserver', '-n', *keys,
                  f'--realm={REALM}', f'--listening-ip={listening_ip}', f'--listening-port={port}',
                  f'--relay-threads={threads}', '--allow-loopback-peers', '--no-tls', '--no-dtls', '--no-cli',
                  '--log-file=stdout', f'--userdb={directory}/turndb', f'--pidfile={directory}/turnserver.pid',
@@ -107,7 +108,8 @@ class Turnserver(Process):
 
     # Debian's version does not say when its listeners are open.
     def _wait_for_binding(self):
-        with turn.Client(self.address, timeout=processes.START_TIMEOUT) as client:
+        ip, port = self.address
+        with turn.Client(('127.0.0.1' if ip == '0.0.0.0' else ip, port), timeout=processes.START_TIMEOUT) as client:
             client.binding()
 
 
