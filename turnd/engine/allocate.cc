@@ -32,14 +32,15 @@ struct Engine::Opened {
   std::optional<Code> missing_half;  // a dual allocation that got only one family
 };
 
-// The lifetime to grant: at most the maximum, at least the default (RFC 8656, section 7.2, "time-to-expiry"). nullopt:
-// malformed.
+// The lifetime to grant: at least the default, at most the maximum (RFC 8656, section 7.2, "time-to-expiry"); a maximum
+// below the default holds. nullopt: malformed.
 std::optional<std::chrono::seconds> Engine::granted_lifetime(const stun::MessageView& message) const {
+  const std::chrono::seconds least = std::min(config_.default_lifetime, config_.max_lifetime);
   const auto attribute = message.find(Attr::kLifetime);
-  if (!attribute) return config_.default_lifetime;
+  if (!attribute) return least;
   const auto asked = stun::decode_u32(attribute->value);
   if (!asked) return std::nullopt;
-  return std::max(config_.default_lifetime, std::min(std::chrono::seconds(*asked), config_.max_lifetime));
+  return std::clamp(std::chrono::seconds(*asked), least, config_.max_lifetime);
 }
 
 // Steps 3 to 9, as far as they only look at the request.
