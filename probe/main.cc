@@ -12,6 +12,7 @@
 int main(int argc, char** argv) {
   using namespace turnkit::probe;
   const ParsedCommandLine parsed = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
+  scrub_argv(argc, argv);
   if (!parsed.options) {
     std::fputs(parsed.text.c_str(), parsed.exit_code == kExitPass ? stdout : stderr);
     return parsed.exit_code;

@@ -3,6 +3,8 @@
 #include "probe/options.h"
 
 #include <CLI/CLI.hpp>
+#include <cstring>
+#include <string_view>
 
 #include <algorithm>
 #include <cctype>
@@ -358,6 +360,20 @@ ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments) 
     const std::string help =
         chosen.empty() ? "turn-probe --help" : "turn-probe " + chosen.front()->get_name() + " --help";
     return {std::nullopt, std::string("turn-probe: ") + error.what() + "\nTry '" + help + "'.\n", kExitUsage};
+  }
+}
+
+void scrub_argv(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    for (const std::string_view option : {"--secret", "--password"}) {
+      const std::string_view argument = argv[i];
+      if (!argument.starts_with(option)) continue;
+      char* value = nullptr;
+      if (argument.size() == option.size() && i + 1 < argc) value = argv[++i];
+      if (argument.size() > option.size() && argument[option.size()] == '=') value = argv[i] + option.size() + 1;
+      if (value != nullptr) std::fill_n(value, std::strlen(value), '*');
+      break;
+    }
   }
 }
 

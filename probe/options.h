@@ -58,6 +58,9 @@ struct ParsedCommandLine {
 };
 ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments);  // without the program's name
 
+// Overwrites the values of --secret and --password in argv once they are read, so that ps(1) does not show them.
+void scrub_argv(int argc, char** argv);
+
 // Every option that the parser takes, for the test that compares them with the manual page and the shell completion.
 struct OptionName {
   std::string command;  // subcommand; empty: the program's own
