@@ -256,7 +256,7 @@ TEST_P(Turn, TURN_045_reserving_excludes_an_additional_family) {
 }
 
 TEST_P(Turn, TURN_046_even_port_that_cannot_be_met_gets_508) {
-  options.min_port = options.max_port = 50001;
+  options.min_port = options.max_port = 24001;
   Client& c = client();
   EXPECT_TRUE(failed(c.allocate([](stun::Builder& m) { m.even_port(false); }), 508));
   EXPECT_TRUE(failed(c.allocate([](stun::Builder& m) { m.even_port(true); }), 508));
@@ -264,10 +264,10 @@ TEST_P(Turn, TURN_046_even_port_that_cannot_be_met_gets_508) {
 }
 
 TEST_P(Turn, TURN_046_a_pair_needs_both_ports) {
-  options.min_port = options.max_port = 50000;
+  options.min_port = options.max_port = 24000;
   Client& c = client();
   EXPECT_TRUE(failed(c.allocate([](stun::Builder& m) { m.even_port(true); }), 508));
-  EXPECT_EQ(c.allocate([](stun::Builder& m) { m.even_port(false); }).relayed().port, 50000);
+  EXPECT_EQ(c.allocate([](stun::Builder& m) { m.even_port(false); }).relayed().port, 24000);
 }
 
 TEST_P(Turn, TURN_047_even_port_gives_an_even_port) {
@@ -280,17 +280,17 @@ TEST_P(Turn, TURN_047_even_port_gives_an_even_port) {
 }
 
 TEST_P(Turn, TURN_048_even_port_can_reserve_the_next_port) {
-  options.min_port = 50000;
-  options.max_port = 50001;
+  options.min_port = 24000;
+  options.max_port = 24001;
   Client& first = client();
   const Answer made = first.allocate([](stun::Builder& m) { m.raw(Attr::kEvenPort, ByteVector(1, std::byte{0xFF})); });
   ASSERT_TRUE(succeeded(made)) << "the 7 reserved bits are ignored";
-  EXPECT_EQ(made.relayed().port, 50000);
+  EXPECT_EQ(made.relayed().port, 24000);
   EXPECT_EQ(made.value(Attr::kReservationToken)->size(), 8U);
   EXPECT_TRUE(failed(client().allocate(), 508)) << "the reserved port is not given away";
   const Answer next = client().allocate(reservation(made));
   ASSERT_TRUE(succeeded(next));
-  EXPECT_EQ(next.relayed().port, 50001);
+  EXPECT_EQ(next.relayed().port, 24001);
   EXPECT_FALSE(next.has(Attr::kReservationToken));
 }
 
@@ -366,7 +366,7 @@ TEST_P(Turn, TURN_052_ipv4_may_be_the_one_that_is_missing) {
 
 TEST_F(TurnEngine, TURN_052_a_family_without_a_free_port_is_508) {
   REQUIRE_IPV6();
-  options.min_port = options.max_port = 50000;
+  options.min_port = options.max_port = 24000;
   allocated();  // takes the one IPv4 port
   const Answer answer = client().allocate(family(Attr::kAdditionalAddressFamily, Family::kIPv6));
   ASSERT_TRUE(succeeded(answer));
@@ -377,7 +377,7 @@ TEST_F(TurnEngine, TURN_052_a_family_without_a_free_port_is_508) {
 }
 
 TEST_P(Turn, TURN_053_neither_family_possible_gets_508) {
-  options.min_port = options.max_port = 50000;
+  options.min_port = options.max_port = 24000;
   allocated();
   EXPECT_TRUE(failed(client().allocate(family(Attr::kAdditionalAddressFamily, Family::kIPv6)), 508));
 }
@@ -468,8 +468,8 @@ TEST_P(Turn, TURN_061_a_fresh_allocation_lets_nobody_in) {
 }
 
 TEST_P(Turn, TURN_062_no_port_left_gets_508) {
-  options.min_port = 50000;
-  options.max_port = 50002;
+  options.min_port = 24000;
+  options.max_port = 24002;
   Client& first = allocated();
   allocated();
   allocated();

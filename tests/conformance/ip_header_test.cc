@@ -26,7 +26,9 @@ class Headers {
   explicit Headers(const IpAddress& at) : fd_(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP)) {
     net::SockAddr address{};
     const socklen_t size = net::to_sockaddr({at, 0}, address);
-    if (fd_) EXPECT_EQ(::bind(fd_.get(), &address.base, size), 0);
+    if (fd_) {
+      EXPECT_EQ(::bind(fd_.get(), &address.base, size), 0);
+    }
   }
   explicit operator bool() const { return static_cast<bool>(fd_); }
 

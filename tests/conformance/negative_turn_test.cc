@@ -216,7 +216,7 @@ TEST_P(Negative, NEG_090_1000_peers_of_which_one_is_bad) {
       m.xor_address(Attr::kXorPeerAddress, p.local());
       for (int i = 0; i < 998; ++i) {
         const auto high = static_cast<std::uint8_t>(i >> 8);
-        m.xor_address(Attr::kXorPeerAddress, {IpAddress::v4(192, 0, high, static_cast<std::uint8_t>(i & 0xFF)), 0});
+        m.xor_address(Attr::kXorPeerAddress, {IpAddress::v4(198, 18, high, static_cast<std::uint8_t>(i & 0xFF)), 0});
       }
       if (with_bad) m.raw(Attr::kXorPeerAddress, ByteVector(8));
     });

@@ -22,7 +22,7 @@ TEST_P(Turn, TURN_070_refresh_without_an_allocation_gets_437) {
 }
 
 TEST_P(Turn, TURN_071_lifetime_0_deletes_at_once) {
-  options.min_port = options.max_port = 50000;
+  options.min_port = options.max_port = 24000;
   Client& c = client();
   Socket& p = peer();
   const Address relayed = relay_for(c, p);
@@ -191,7 +191,7 @@ TEST_P(Turn, TURN_079_traffic_does_not_refresh_an_allocation) {
 
 TEST_P(Turn, TURN_080_what_expires_is_free_again) {
   options.max_lifetime = scaled(3600s, 1s);
-  options.min_port = options.max_port = 50000;
+  options.min_port = options.max_port = 24000;
   options.user_quota = 1;
   Client& c = client();
   Socket& p = peer();

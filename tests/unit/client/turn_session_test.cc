@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "fake_server.h"
 #include "stun/channel_data.h"
 
@@ -437,6 +439,38 @@ TEST_F(TurnSessionTest, ChannelDataAndIndicationsComeFromKnownPeersOnly) {
   store_be16(channel.data(), 0x4002);  // never bound
   session().on_datagram(channel, now);
   EXPECT_TRUE(session().take_events().empty());
+}
+
+TEST_F(TurnSessionTest, TURN_125_DataIndicationsWithoutPeerOrContentAreDiscarded) {
+  allocate();
+  session().create_permission(std::array{kPeerAddress}, now);
+  exchange();
+  std::ignore = session().take_events();
+  std::array<std::byte, 200> buffer;
+  const auto deliver = [&](bool with_peer, bool with_data) {
+    stun::Builder b(buffer, stun::Class::kIndication, Method::kData, {});
+    if (with_peer) b.xor_address(Attr::kXorPeerAddress, kPeerAddress);
+    if (with_data) b.text(Attr::kData, "hello");
+    session().on_datagram(*b.finish(), now);
+    return session().take_events().size();
+  };
+  EXPECT_EQ(deliver(false, true), 0u);
+  EXPECT_EQ(deliver(true, false), 0u);
+  EXPECT_EQ(deliver(true, true), 1u);
+}
+
+TEST_F(TurnSessionTest, TURN_159_ChannelDataBeforeTheAnswerDoesNoHarm) {
+  allocate();
+  session().bind_channel(0x4001, kPeerAddress, now);
+  Datagram channel(4);
+  stun::write_channel_header(channel.data(), 0x4001, 0);
+  session().on_datagram(channel, now);
+  exchange();
+  std::ignore = session().take_events();
+  session().on_datagram(channel, now);
+  const auto got = session().take_events();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(std::get<DataReceived>(got[0]).channel, 0x4001);
 }
 
 TEST_F(TurnSessionTest, ReportsIcmp) {
