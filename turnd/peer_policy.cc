@@ -258,7 +258,8 @@ PeerVerdict PeerPolicy::check_reduced(const Peer& peer) const {
   if (is_own_relay(peer)) return PeerVerdict::kAllowed;
   if (peer.find_in(allowed_) != nullptr) return PeerVerdict::kAllowed;
   if (peer.find_in(rules_.denied) != nullptr) return PeerVerdict::kDeniedByRule;
-  if (rules_.deny_private) {
+  // Loopback gets here only if allow-loopback-peers opened it by name, which says more than no-private-peers.
+  if (rules_.deny_private && !peer.ip.is_loopback()) {
     if (contains(host_, peer.ip)) return PeerVerdict::kDeniedHost;
     if (is_private(peer.ip)) return PeerVerdict::kDeniedPrivate;
   }

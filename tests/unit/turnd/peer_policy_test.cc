@@ -345,6 +345,18 @@ TEST(PeerPolicy, NoPrivatePeers) {
   EXPECT_EQ(p.check(at("10.0.0.5:8444")), kDeniedPrivate);
 }
 
+TEST(PeerPolicy, AllowLoopbackPeersWinsOverNoPrivatePeers) {
+  PeerRules lines;
+  lines.deny_private = true;
+  lines.allow_loopback = true;
+  PeerPolicy p(lines);
+  p.set_host_addresses({ip("127.0.0.1"), ip("10.0.0.1")});
+  p.set_own_ports({at("127.0.0.1:3478")});
+  EXPECT_EQ(p.check(at("127.0.0.1:8443")), kAllowed);
+  EXPECT_EQ(p.check(at("127.0.0.1:3478")), kDeniedOwnPort);
+  EXPECT_EQ(p.check(at("10.0.0.1:8443")), kDeniedHost);
+}
+
 TEST(PeerPolicy, ExplainsDenialsWithTheLineThatWouldAllow) {
   PeerRules lines;
   lines.deny_private = true;
