@@ -62,6 +62,13 @@ int complain(int code, const std::string& text) {
   return code;
 }
 
+// The end of a run that measured nothing. Scripts that asked for JSON get a document in any case.
+int give_up(const LoadOptions& options, int code, const std::string& reason, const std::string& what,
+            const std::string& hint = {}) {
+  if (options.json) fmt::print("{}", to_json(failed_load_report(options.server, code, reason, what, hint)));
+  return complain(code, hint.empty() ? what : what + " " + hint);
+}
+
 // HOST, HOST:PORT, 192.0.2.1:3478 or [2001:db8::1]:3478.
 Result<Address> resolve_server(const std::string& text) {
   if (const auto address = Address::parse(text, kTurnPort)) return *address;
@@ -180,7 +187,7 @@ int set_up(Fleet& fleet, LoadOutcome& outcome, StopSignal& stop) {
   std::optional<ServerUsage> before;
   if (pid != 0) {
     auto usage = read_server_usage(pid);
-    if (!usage) return complain(kExitCannotStart, usage.error().text);
+    if (!usage) return give_up(outcome.options, kExitCannotStart, "cannot-start", usage.error().text);
     before = *usage;
   }
   outcome.set_up = fleet.set_up([&] { return stop(); });
@@ -193,9 +200,11 @@ int set_up(Fleet& fleet, LoadOutcome& outcome, StopSignal& stop) {
   }
   if (const auto& failure = outcome.set_up.failure) {
     fleet.tear_down(kTearDown);
-    return complain(kExitFail,
-                    fmt::format("{} of {} allocations are ready; then: {} {}", outcome.set_up.made, outcome.allocations,
-                                failure->text(), hint_for(*failure, outcome.options, fleet.config().peer)));
+    const std::string reason = failure->code == 0 ? "no-answer" : fmt::format("error-{}", failure->code);
+    return give_up(outcome.options, kExitFail, reason,
+                   fmt::format("{} of {} allocations are ready; then: {}", outcome.set_up.made, outcome.allocations,
+                               failure->text()),
+                   hint_for(*failure, outcome.options, fleet.config().peer));
   }
   return 0;
 }
@@ -208,18 +217,18 @@ int run_load(const LoadOptions& options) {
     return kExitPass;
   }
   auto job = plan(options);
-  if (!job) return complain(kExitCannotStart, job.error().text);
+  if (!job) return give_up(options, kExitCannotStart, "cannot-start", job.error().text);
   LoadOutcome& outcome = job->outcome;
   StopSignal stop;
   auto opened = Fleet::open(job->fleet);
-  if (!opened) return complain(kExitCannotStart, opened.error().text);
+  if (!opened) return give_up(options, kExitCannotStart, "cannot-start", opened.error().text);
   Fleet& fleet = **opened;
   outcome.first_peer = fleet.peers().front().local();
   outcome.started = read_clock().wall;
   if (const int code = set_up(fleet, outcome, stop); code != 0) return code;
   if (stop()) {
     fleet.tear_down(kTearDown);
-    return complain(kExitFail, "Ended before all allocations were made; nothing was measured.");
+    return give_up(options, kExitFail, "interrupted", "Ended before all allocations were made; nothing was measured.");
   }
 
   GeneratorConfig config;

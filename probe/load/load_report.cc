@@ -291,6 +291,26 @@ Report load_report(const LoadOutcome& outcome, const LoadTotals& totals) {
   return report;
 }
 
+Report failed_load_report(const std::string& server, int exit_code, const std::string& reason, const std::string& what,
+                          const std::string& hint) {
+  Check check;
+  check.id = "load";
+  check.target = server;
+  check.protocol = "UDP";
+  check.status = Verdict::kFail;
+  check.confidence = Confidence::kHigh;
+  check.reason = reason;
+  check.headline = what;
+  if (!hint.empty()) check.advice.push_back(hint);
+  Report report;
+  report.command = "load";
+  report.host = server;
+  report.started = read_clock().wall;
+  report.exit_code = exit_code;
+  report.checks.push_back(std::move(check));
+  return report;
+}
+
 std::string hint_for(const client::Failure& failure, const LoadOptions& options, const IpAddress& peer) {
   using Kind = client::Failure::Kind;
   if (failure.kind == Kind::kUnreachable) return "Check the server's address and port, and that it runs.";

@@ -50,6 +50,10 @@ std::string load_text(const LoadOutcome& outcome);
 int load_exit_code(const LoadOutcome& outcome, const LoadTotals& totals);
 Report load_report(const LoadOutcome& outcome, const LoadTotals& totals);
 
+// A run that came to no measurement: `what` went wrong, `hint` says what to try (may be empty).
+Report failed_load_report(const std::string& server, int exit_code, const std::string& reason, const std::string& what,
+                          const std::string& hint);
+
 // What the load did not reach of what was asked for, as sentences; empty when all is well.
 std::vector<std::string> load_remarks(const LoadOutcome& outcome, const LoadTotals& totals);
 

@@ -93,8 +93,11 @@ class Load:
 
     @testing.case()
     def test_wrong_secret_fails_with_a_hint(self):
-        process = load(self.started(self.start()), *QUICK, secret='south')
+        process = load(self.started(self.start()), *QUICK, '--json', secret='south')
         self.assertEqual(process.returncode, 1, process.output())
+        check = json.loads(process.output('out'))['checks'][0]
+        self.assertEqual((check['status'], check['reason']), ('FAIL', 'error-401'))
+        self.assertIn('--secret', check['advice'][0])
         self.assertIn('401', process.output('err'))
         self.assertIn('--secret', process.output('err'))
 
