@@ -118,8 +118,10 @@ Decoded decode_message(Bytes bytes, stun::Class cls, Packet& out) {
 std::string_view protocol_name(Protocol protocol) { return protocol == Protocol::kUdp ? "UDP" : "TCP"; }
 
 Nonce Nonce::random(Random& random) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   Nonce nonce;
   random.fill(nonce.bytes);
+  for (std::byte& b : nonce.bytes) b = as_bytes(kAlphabet)[std::to_integer<std::size_t>(b) % kAlphabet.size()];
   return nonce;
 }
 

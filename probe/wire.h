@@ -59,6 +59,7 @@ std::string_view protocol_name(Protocol protocol);  // "UDP"
 
 struct Nonce {
   std::array<std::byte, 16> bytes{};
+  // 96 bits of randomness in printable characters: a netcat at the far end shows them on somebody's terminal.
   static Nonce random(Random& random);
   [[nodiscard]] std::string hex() const;
   friend auto operator<=>(const Nonce&, const Nonce&) = default;

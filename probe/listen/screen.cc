@@ -148,13 +148,16 @@ bool Screen::show(const Source& source, Shown& shown, TimePoint now) {
   const bool under_way = source.kind == PeerKind::kTurnProbe && source.protocol == Protocol::kUdp && !source.finished;
   const bool has_paused = now - source.last_seen >= kPause;
   const TimePoint since = is_new ? source.first_seen : shown.at;
-  const bool is_due = source.packets != shown.packets && (has_paused || now - since >= kRefresh);
-  const bool has_turned = verdict.sentence != shown.sentence && has_paused;
+  // Strangers, such as netcat with its test bytes, when they have doubled their packets.
+  const bool has_grown =
+      source.kind == PeerKind::kTurnProbe ? source.packets != shown.packets : source.packets >= 2 * shown.packets;
+  const bool is_due = has_grown && (has_paused || now - since >= kRefresh);
+  const bool has_turned = verdict.reason != shown.reason && has_paused;
   if (is_new && under_way && !is_due) return false;
   if (!is_new && !is_due && !has_turned) return false;
   const bool differs = verdict.sentence != shown.sentence;
   if (differs) print(fmt::format("{} {}: {}", colored(verdict.status, color_), name_of(source), verdict.sentence));
-  shown = {source.packets, now, verdict.sentence};
+  shown = {source.packets, now, verdict.sentence, verdict.reason};
   return differs;
 }
 

@@ -43,6 +43,7 @@ class Screen {
     std::uint64_t packets = 0;
     TimePoint at{};
     std::string sentence;
+    std::string reason;
   };
   // True when it printed a line.
   bool show(const Source& source, Shown& shown, TimePoint now);

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 
 constexpr auto kAskInterval = milliseconds(150);
 constexpr int kMaxAsks = 8;
-constexpr int kSilentAsks = 3;  // enough for a listener whose answers get lost to learn that we got none
+constexpr int kSilentAsks = 3;
 constexpr auto kTextDelay = milliseconds(500);   // silence after the last probe, before a line of text for a person
 constexpr auto kIcmpGrace = milliseconds(400);   // an answer may still overtake an ICMP error
 constexpr auto kStragglers = milliseconds(300);  // for the last echoes once the report is here, at least
@@ -46,6 +46,8 @@ class UdpCheck {
   bool open();
   void send_probes();
   void ask_for_report();
+  void tell_silence();
+  std::uint32_t next_ask() { return pace_.count + asks_++; }  // sequence numbers beyond the probes'
   void send_text();
   void wait_for_anything();
   void send(Bytes message, bool counted);
@@ -66,6 +68,7 @@ class UdpCheck {
   std::vector<bool> is_answered_;
   std::uint32_t token_ = 0;
   bool has_report_ = false;
+  unsigned asks_ = 0;
   RequestBuffer last_request_{};
   std::string text_;
 };
@@ -130,15 +133,24 @@ void UdpCheck::send_probes() {
 void UdpCheck::ask_for_report() {
   const TimePoint started = now();
   RequestBuffer buffer;
-  const int asks = evidence_.answered != 0 ? kMaxAsks : kSilentAsks;
-  for (int i = 0; i < asks && !has_report_; ++i) {
-    send(encode_request(packet(Kind::kAsk, pace_.count + static_cast<unsigned>(i)), buffer), false);
+  for (int i = 0; i < kMaxAsks && !has_report_; ++i) {
+    send(encode_request(packet(Kind::kAsk, next_ask()), buffer), false);
     receive_until(now() + kAskInterval, [this] { return has_report_; });
   }
   const auto complete = [this] { return evidence_.answered >= evidence_.sent; };
   if (has_report_ && evidence_.account.sent > evidence_.answered) receive_until(started + kStragglers, complete);
   // The listener's last word on what we have.
-  if (has_report_) send(encode_request(packet(Kind::kAsk, pace_.count + kMaxAsks), buffer), false);
+  if (has_report_) send(encode_request(packet(Kind::kAsk, next_ask()), buffer), false);
+}
+
+// A listener whose answers get lost is to learn that we got none. A person at a netcat is to see the text last.
+void UdpCheck::tell_silence() {
+  RequestBuffer buffer;
+  for (int i = 0; i < kSilentAsks && !is_heard(); ++i) {
+    send(encode_request(packet(Kind::kAsk, next_ask()), buffer), false);
+    receive_until(now() + pace_.interval, [this] { return is_heard(); });
+  }
+  if (!is_heard()) send_text();
 }
 
 void UdpCheck::send_text() {
@@ -153,7 +165,7 @@ void UdpCheck::wait_for_anything() {
   const auto heard_or_refused = [this] { return is_heard() || !evidence_.icmp.empty(); };
   if (evidence_.sent != 0) {
     receive_until(std::min(until, started + kTextDelay), heard_or_refused);
-    if (!heard_or_refused()) send_text();
+    if (!heard_or_refused()) tell_silence();
   }
   receive_until(until, heard_or_refused);
   if (!is_heard() && !evidence_.icmp.empty())
@@ -232,8 +244,7 @@ UdpEvidence UdpCheck::run() {
   if (!open()) return evidence_;
   send_probes();
   if (!is_heard() && !evidence_.other_version) wait_for_anything();
-  const bool is_silent = evidence_.icmp.empty() && evidence_.foreign.kind == Foreign::kNone && evidence_.sent != 0;
-  if (evidence_.answered != 0 || is_silent) ask_for_report();
+  if (evidence_.answered != 0) ask_for_report();
   return evidence_;
 }
 

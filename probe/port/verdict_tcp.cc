@@ -45,7 +45,7 @@ void judge_connected_silence(const TcpEvidence& e, const std::string& host, Chec
   }
   if (e.closed_on_frame) {
     set(check, Verdict::kUnconfirmed, Confidence::kLow, "closed-at-once",
-        fmt::format("{}: UNCONFIRMED, it accepts and {} the connection without a word", name_of(check),
+        fmt::format("{}: it accepts and {} the connection without a word", name_of(check),
                     e.reset ? "resets" : "closes"));
     check.advice.push_back(
         "A load balancer without a healthy backend does that, and so do services that expect another protocol. Run "
@@ -64,7 +64,7 @@ void judge_connected_silence(const TcpEvidence& e, const std::string& host, Chec
     return;
   }
   set(check, Verdict::kUnconfirmed, Confidence::kMedium, "connected-silent",
-      fmt::format("{}: UNCONFIRMED, it connects and acknowledges data, but says nothing", name_of(check)));
+      fmt::format("{}: it connects and acknowledges data, but says nothing", name_of(check)));
   check.details.push_back(
       "The path works both ways as far as whatever accepted the connection. That may be the service (rtcd is silent to "
       "strangers), netcat, or a proxy in front of nothing.");

@@ -77,8 +77,7 @@ void judge_by_account(const UdpEvidence& e, const std::string& host, Check& chec
   }
   if (!account.listening) {
     set(check, Verdict::kUnconfirmed, Confidence::kLow, "listener-on-other-port",
-        fmt::format("{}: UNCONFIRMED, the listener on {} does not have UDP {} open", name_of(check), host,
-                    e.target.port));
+        fmt::format("{}: the listener on {} does not have UDP {} open", name_of(check), host, e.target.port));
     check.advice.push_back("Run there:");
     check.next.push_back(listen_command(e.target.port));
     return;
@@ -105,8 +104,7 @@ void judge_foreign(const UdpEvidence& e, Check& check) {
 }
 
 void judge_silence(const UdpEvidence& e, const std::string& host, Check& check) {
-  set(check, Verdict::kUnconfirmed, Confidence::kLow, "silence",
-      fmt::format("{}: UNCONFIRMED, nothing came back", name_of(check)));
+  set(check, Verdict::kUnconfirmed, Confidence::kLow, "silence", fmt::format("{}: nothing came back", name_of(check)));
   check.details.push_back(fmt::format(
       "{} packets left, no answer and no ICMP error within {:.1f} s. A service that ignores strangers (a running "
       "rtcd does) and a firewall that drops look the same from here.",
