@@ -130,6 +130,11 @@ class Process:
                     return line.split(':', 1)[1].strip()
         raise KeyError(key)
 
+    def sanitized(self):
+        """Whether the program was built with a sanitizer, whose memory use says nothing about the program's own."""
+        with open(f'/proc/{self.pid}/maps', encoding='utf-8') as maps:
+            return re.search(r'/lib[atl]san\.so', maps.read()) is not None
+
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.pid}/fd'))
 
