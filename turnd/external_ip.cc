@@ -1,6 +1,9 @@
 #include "turnd/external_ip.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "base/log.h"
 #include "client/binding.h"
@@ -42,33 +45,68 @@ Result<IpAddress> ask_stun(const std::string& source, const IpAddress& relay_ip)
 
 }  // namespace
 
-ExternalIpWatcher::ExternalIpWatcher(std::vector<ExternalIp> lines, std::vector<IpAddress> relay_ips)
-    : relay_ips_(std::move(relay_ips)) {
-  for (ExternalIp& line : lines) lines_.push_back({std::move(line), {}, false});
-}
-
-ExternalIpWatcher::~ExternalIpWatcher() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
+// The lines and what they mean. Before start() it belongs to the watcher, then to the thread, but for what `mutex_`
+// guards.
+class ExternalIpWatcher::Follower {
+ public:
+  Follower(std::vector<ExternalIp> lines, std::vector<IpAddress> relay_ips) : relay_ips_(std::move(relay_ips)) {
+    for (ExternalIp& line : lines) lines_.push_back({std::move(line), {}, false});
   }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
 
-ExternalIps ExternalIpWatcher::resolve_all() {
-  for (Line& line : lines_) resolve(line);
-  return combined();
-}
+  [[nodiscard]] bool may_change() const {
+    return std::any_of(lines_.begin(), lines_.end(),
+                       [](const Line& line) { return line.spec.kind != ExternalIp::Kind::kAddress; });
+  }
+  ExternalIps resolve_all() {
+    for (Line& line : lines_) resolve(line);
+    return combined();
+  }
+  static void start(std::shared_ptr<Follower> self, OnChange on_change) {
+    self->on_change_ = std::move(on_change);
+    std::thread([self = std::move(self)] { self->run(); }).detach();
+  }
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      on_change_ = nullptr;
+    }
+    wake_.notify_all();
+  }
+
+ private:
+  struct Line {
+    ExternalIp spec;
+    std::vector<ExternalIps::Pair> pairs;  // what it meant last
+    bool resolved = false;
+  };
+
+  void resolve(Line& line);
+  [[nodiscard]] std::vector<IpAddress> mapped_relay_ips(const ExternalIp& spec, Family family) const;
+  [[nodiscard]] ExternalIps combined() const;
+  void run();
+
+  std::vector<Line> lines_;
+  const std::vector<IpAddress> relay_ips_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;  // guarded by mutex_
+  OnChange on_change_;     // guarded by mutex_, held while it runs
+};
+
+ExternalIpWatcher::ExternalIpWatcher(std::vector<ExternalIp> lines, std::vector<IpAddress> relay_ips)
+    : follower_(std::make_shared<Follower>(std::move(lines), std::move(relay_ips))) {}
+
+ExternalIpWatcher::~ExternalIpWatcher() { follower_->stop(); }
+
+ExternalIps ExternalIpWatcher::resolve_all() { return follower_->resolve_all(); }
 
 void ExternalIpWatcher::follow(OnChange on_change) {
-  const bool changes = std::any_of(lines_.begin(), lines_.end(),
-                                   [](const Line& line) { return line.spec.kind != ExternalIp::Kind::kAddress; });
-  if (changes) thread_ = std::thread([this, on_change = std::move(on_change)] { run(on_change); });
+  if (follower_->may_change()) Follower::start(follower_, std::move(on_change));
 }
 
 // The pair form maps one relay address, the single form every one of its family that is not loopback.
-std::vector<IpAddress> ExternalIpWatcher::mapped_relay_ips(const ExternalIp& spec, Family family) const {
+std::vector<IpAddress> ExternalIpWatcher::Follower::mapped_relay_ips(const ExternalIp& spec, Family family) const {
   if (spec.local) return spec.local->family() == family ? std::vector{*spec.local} : std::vector<IpAddress>{};
   std::vector<IpAddress> ips;
   for (const IpAddress& ip : relay_ips_) {
@@ -77,7 +115,7 @@ std::vector<IpAddress> ExternalIpWatcher::mapped_relay_ips(const ExternalIp& spe
   return ips;
 }
 
-void ExternalIpWatcher::resolve(Line& line) {
+void ExternalIpWatcher::Follower::resolve(Line& line) {
   std::vector<ExternalIps::Pair> pairs;
   std::string problem;
   const auto map_all = [&](const IpAddress& external) {
@@ -126,7 +164,7 @@ void ExternalIpWatcher::resolve(Line& line) {
 }
 
 // Pair forms first: they are the more exact ones.
-ExternalIps ExternalIpWatcher::combined() const {
+ExternalIps ExternalIpWatcher::Follower::combined() const {
   std::vector<ExternalIps::Pair> pairs;
   for (const bool exact : {true, false}) {
     for (const Line& line : lines_) {
@@ -141,7 +179,7 @@ ExternalIps ExternalIpWatcher::combined() const {
   return ExternalIps(std::move(pairs));
 }
 
-void ExternalIpWatcher::run(const OnChange& on_change) {
+void ExternalIpWatcher::Follower::run() {
   ExternalIps known = combined();
   std::unique_lock lock(mutex_);
   while (!stopping_) {
@@ -153,11 +191,10 @@ void ExternalIpWatcher::run(const OnChange& on_change) {
       if (line.spec.kind != ExternalIp::Kind::kAddress) resolve(line);
     }
     const ExternalIps now = combined();
-    if (now.pairs() != known.pairs()) {
-      known = now;
-      on_change(now);
-    }
     lock.lock();
+    if (stopping_ || now.pairs() == known.pairs()) continue;
+    known = now;
+    on_change_(now);
   }
 }
 

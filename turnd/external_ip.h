@@ -2,10 +2,8 @@
 // `auto` (asked of a STUN server) and host names.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
-#include <thread>
+#include <memory>
 #include <vector>
 
 #include "turnd/config.h"
@@ -18,6 +16,7 @@ class ExternalIpWatcher {
   using OnChange = std::function<void(const engine::ExternalIps&)>;
 
   ExternalIpWatcher(std::vector<ExternalIp> lines, std::vector<IpAddress> relay_ips);
+  // No callback runs once this returns. It does not wait for a DNS or STUN server that keeps the thread waiting.
   ~ExternalIpWatcher();
   ExternalIpWatcher(const ExternalIpWatcher&) = delete;
   ExternalIpWatcher& operator=(const ExternalIpWatcher&) = delete;
@@ -30,23 +29,8 @@ class ExternalIpWatcher {
   void follow(OnChange on_change);
 
  private:
-  struct Line {
-    ExternalIp spec;
-    std::vector<engine::ExternalIps::Pair> pairs;  // what it meant last
-    bool resolved = false;
-  };
-
-  void resolve(Line& line);
-  [[nodiscard]] std::vector<IpAddress> mapped_relay_ips(const ExternalIp& spec, Family family) const;
-  [[nodiscard]] engine::ExternalIps combined() const;
-  void run(const OnChange& on_change);
-
-  std::vector<Line> lines_;
-  const std::vector<IpAddress> relay_ips_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::thread thread_;
+  class Follower;
+  std::shared_ptr<Follower> follower_;  // shared with the thread, which may outlive this
 };
 
 }  // namespace turnkit::turnd
