@@ -230,8 +230,8 @@ TEST_F(TurnSessionTest, TamperedAnswersAreDiscarded) {
   server.mangle = [](Datagram d) {
     const auto message = stun::MessageView::parse(d);
     if (message->cls() != stun::Class::kSuccess) return d;
-    d[30] ^= std::byte{1};   // inside XOR-RELAYED-ADDRESS
-    d.resize(d.size() - 8);  // without FINGERPRINT, which would give it away
+    d[30] ^= std::byte{1};          // inside XOR-RELAYED-ADDRESS
+    d.erase(d.end() - 8, d.end());  // without FINGERPRINT, which would give it away
     store_be16(d.data() + 2, static_cast<std::uint16_t>(d.size() - 20));
     return d;
   };
