@@ -66,6 +66,19 @@ std::vector<IpAddress> discovered_addresses(bool with_loopback) {
   return ips;
 }
 
+// The addresses that packets from ourselves would have as their source: those of the host for a listener on all of them.
+std::vector<Address> reachable_addresses(const std::vector<Address>& listeners) {
+  std::vector<Address> out;
+  for (const Address& listener : listeners) {
+    out.push_back(listener);
+    if (!listener.ip.is_unspecified()) continue;
+    for (const IpAddress& ip : discovered_addresses(true)) {
+      if (ip.family() == listener.family()) out.push_back({ip, listener.port});
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Server::Server(const Config& config, Random& random)
@@ -168,7 +181,7 @@ Status Server::open_listeners() {
     listeners_.push_back(address);
     log::info("{}. UDP listener opened on: {}", ip.is_v4() ? "IPv4" : "IPv6", address.to_string());
   }
-  for (const auto& worker : workers_) worker->set_own_addresses(listeners_);
+  for (const auto& worker : workers_) worker->set_own_addresses(reachable_addresses(listeners_));
   return {};
 }
 

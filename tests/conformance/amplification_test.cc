@@ -1,5 +1,5 @@
-// How much a stranger gets back for what it sends. RFC 8489 sets no bound; ours is about three times the request, so that the server is no
-// use to anybody who forges source addresses.
+// How much a stranger gets back for what it sends. RFC 8489 sets no bound; ours is about three times the request, so
+// that the server is no use to anybody who forges source addresses.
 #include "tests/conformance/negative_fixture.h"
 
 namespace turnkit::conformance {
@@ -7,8 +7,8 @@ namespace turnkit::conformance {
 namespace {
 
 constexpr double kBound = 3.2;
-// An Allocate request without any attribute is shorter than a client's can be (REQUESTED-TRANSPORT is required), and its challenge cannot
-// be: REALM, NONCE and PASSWORD-ALGORITHMS are all required.
+// An Allocate request without any attribute is shorter than a client's can be (REQUESTED-TRANSPORT is required), and
+// its challenge cannot be: REALM, NONCE and PASSWORD-ALGORITHMS are all required.
 constexpr std::size_t kShortestOfAClient = 28;
 
 }  // namespace
@@ -65,7 +65,8 @@ TEST_P(Amplification, requests_with_unknown_attributes_or_broken_credentials) {
       expect_bounded(make_message(Class::kRequest, method,
                                   [&](stun::Builder& m) {
                                     m.requested_transport(17);
-                                    for (int i = 0; i < count; ++i) m.flag(Attr{static_cast<std::uint16_t>(0x7001 + i)});
+                                    for (int i = 0; i < count; ++i)
+                                      m.flag(Attr{static_cast<std::uint16_t>(0x7001 + i)});
                                   }),
                      "unknown attributes");
     }
@@ -85,9 +86,8 @@ TEST_P(Amplification, fingerprint_and_software_do_not_break_the_bound) {
   options.software = true;
   expect_bounded(make_message(Class::kRequest, Method::kBinding), "Binding");
   expect_bounded(make_message(Class::kRequest, Method::kRefresh), "Refresh");
-  const Answer challenge = answer_to(make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) {
-    m.requested_transport(17);
-  }));
+  const Answer challenge =
+      answer_to(make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) { m.requested_transport(17); }));
   EXPECT_FALSE(challenge.has(Attr::kSoftware)) << "strangers are not told";
 }
 

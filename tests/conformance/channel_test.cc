@@ -8,7 +8,8 @@ TEST_P(Turn, TURN_140_channel_bind_needs_number_and_peer) {
   Socket& p = peer();
   EXPECT_TRUE(failed(c.request(Method::kChannelBind, [](stun::Builder& m) { m.channel_number(kChannel); }), 400));
   EXPECT_TRUE(failed(
-      c.request(Method::kChannelBind, [&](stun::Builder& m) { m.xor_address(Attr::kXorPeerAddress, p.local()); }), 400));
+      c.request(Method::kChannelBind, [&](stun::Builder& m) { m.xor_address(Attr::kXorPeerAddress, p.local()); }),
+      400));
   EXPECT_TRUE(failed(c.request(Method::kChannelBind), 400));
 }
 

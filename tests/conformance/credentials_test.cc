@@ -150,7 +150,8 @@ class Rest : public Turn {
     if (!id.empty()) user += ':' + id;
     return named(user, style);
   }
-  static Credentials named(const std::string& user, Style style = Style::kLegacy, std::string_view secret = "north wind") {
+  static Credentials named(const std::string& user, Style style = Style::kLegacy,
+                           std::string_view secret = "north wind") {
     return {.user = user, .password = auth::rest_password(secret, user), .style = style};
   }
 };

@@ -35,8 +35,8 @@ Client& Fixture::client(const Credentials& credentials, std::size_t server) {
 }
 
 Client& Fixture::client_v6(const Credentials& credentials) {
-  clients_.push_back(std::make_unique<Client>(harness(), credentials, Address{*IpAddress::parse("::1"), 0},
-                                              harness().server_v6()));
+  clients_.push_back(
+      std::make_unique<Client>(harness(), credentials, Address{*IpAddress::parse("::1"), 0}, harness().server_v6()));
   return *clients_.back();
 }
 

@@ -1,5 +1,5 @@
-// The fixtures of the conformance tests. Suite Turn runs each of its cases against the engine and against the binary; TurnEngine and
-// TurnBinary hold what only one of them can show.
+// The fixtures of the conformance tests. Suite Turn runs each of its cases against the engine and against the binary;
+// TurnEngine and TurnBinary hold what only one of them can show.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -34,7 +34,8 @@ class Fixture : public testing::Test {
   [[nodiscard]] std::chrono::seconds scaled(std::chrono::seconds real, std::chrono::seconds brief) const {
     return is_engine() ? real : brief;
   }
-  // Waits until `lifetime` is over for what was made before now; and until shortly before, for what was made at `since`.
+  // Waits until `lifetime` is over for what was made before now; and until shortly before, for what was made at
+  // `since`.
   void outlive(Duration lifetime);
   void wait_until_shortly_before(TimePoint end);
 
@@ -49,7 +50,7 @@ class Fixture : public testing::Test {
   Address relay_for(Client& client, const Socket& peer);
 
   // Whether a datagram gets through, and unchanged.
-  testing::AssertionResult sends(Client& client, Socket& peer);                           // Send indication
+  testing::AssertionResult sends(Client& client, Socket& peer);                            // Send indication
   testing::AssertionResult sends_on(Client& client, std::uint16_t channel, Socket& peer);  // ChannelData
   testing::AssertionResult reaches(Socket& peer, const Address& relayed, Client& client,
                                    std::string text = {});  // the way back, in any form
@@ -86,8 +87,8 @@ class TurnBinary : public Fixture {
 };
 
 // ::1 may be missing on the machine; the engine does not need it.
-#define REQUIRE_IPV6()                                                    \
-  options.ipv6 = true;                                                    \
+#define REQUIRE_IPV6() \
+  options.ipv6 = true; \
   if (!is_engine() && !host_has_ipv6()) GTEST_SKIP() << "no IPv6 here"
 
 }  // namespace turnkit::conformance

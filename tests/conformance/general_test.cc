@@ -168,10 +168,9 @@ TEST_P(Turn, TURN_012_a_retransmission_has_the_same_outcome) {
   const std::vector<ByteVector> requests = {
       c.signed_message(Method::kCreatePermission,
                        [&](stun::Builder& m) { m.xor_address(Attr::kXorPeerAddress, p.local()); }),
-      c.signed_message(Method::kChannelBind,
-                       [&](stun::Builder& m) {
-                         m.channel_number(kChannel).xor_address(Attr::kXorPeerAddress, p.local());
-                       }),
+      c.signed_message(
+          Method::kChannelBind,
+          [&](stun::Builder& m) { m.channel_number(kChannel).xor_address(Attr::kXorPeerAddress, p.local()); }),
       c.signed_message(Method::kRefresh, [](stun::Builder& m) { m.u32(Attr::kLifetime, 700); }),
       c.signed_message(Method::kRefresh, [](stun::Builder& m) { m.u32(Attr::kLifetime, 0); }),
   };
@@ -188,6 +187,21 @@ TEST_P(Turn, TURN_013_answers_and_data_leave_from_the_address_the_client_uses) {
     Client& c = client({}, i);  // exchange() checks where answers come from
     Socket& p = peer();
     const Address relayed = relay_for(c, p);
+    p.send(relayed, "data");
+    const std::optional<Datagram> got = c.socket().receive();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->from, harness().server(i));
+  }
+}
+
+TEST_F(TurnBinary, TURN_013_so_it_is_where_one_socket_listens_on_all_addresses) {
+  options.listeners = 3;
+  options.listen_on_all = true;
+  for (std::size_t i = 0; i < 3; ++i) {
+    Client& c = client({}, i);
+    Socket& p = peer();
+    const Address relayed = relay_for(c, p);
+    EXPECT_TRUE(sends(c, p));
     p.send(relayed, "data");
     const std::optional<Datagram> got = c.socket().receive();
     ASSERT_TRUE(got);

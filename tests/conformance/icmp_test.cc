@@ -97,9 +97,8 @@ class TurnIcmp : public TurnBinary {
 TEST_F(TurnEngine, TURN_130_other_icmp_types_are_dropped) {
   REQUIRE_IPV6();
   Client& c = client();
-  ASSERT_TRUE(succeeded(c.allocate([](stun::Builder& m) {
-    m.address_family(Attr::kAdditionalAddressFamily, Family::kIPv6);
-  })));
+  ASSERT_TRUE(
+      succeeded(c.allocate([](stun::Builder& m) { m.address_family(Attr::kAdditionalAddressFamily, Family::kIPv6); })));
   for (const bool v4 : {true, false}) {
     Socket& p = v4 ? peer() : peer_v6();
     EXPECT_TRUE(succeeded(c.permit(p.local().ip)));
@@ -201,9 +200,8 @@ TEST_P(Turn, TURN_133_a_closed_port_is_reported_over_ipv6) {
 TEST_F(TurnEngine, TURN_134_error_data_is_the_mtu_or_0) {
   REQUIRE_IPV6();
   Client& c = client();
-  ASSERT_TRUE(succeeded(c.allocate([](stun::Builder& m) {
-    m.address_family(Attr::kAdditionalAddressFamily, Family::kIPv6);
-  })));
+  ASSERT_TRUE(
+      succeeded(c.allocate([](stun::Builder& m) { m.address_family(Attr::kAdditionalAddressFamily, Family::kIPv6); })));
   Socket& p4 = peer();
   Socket& p6 = peer_v6();
   EXPECT_TRUE(succeeded(c.permit({p4.local(), p6.local()})));

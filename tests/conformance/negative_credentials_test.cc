@@ -8,8 +8,8 @@ namespace turnkit::conformance {
 namespace {
 
 // A Binding request needs no credentials: those that are there are not looked at, and nothing reads past them.
-constexpr std::string_view kBindingSeeds[] = {"NEG-039", "NEG-042", "NEG-043", "NEG-045", "NEG-054", "NEG-056",
-                                              "NEG-062", "NEG-063", "NEG-064", "NEG-065"};
+constexpr std::string_view kBindingSeeds[] = {"NEG-039", "NEG-042", "NEG-043", "NEG-045", "NEG-054",
+                                              "NEG-056", "NEG-062", "NEG-063", "NEG-064", "NEG-065"};
 
 ByteVector as_allocate(std::string_view id) {
   ByteVector bytes = seed(id);
@@ -39,9 +39,8 @@ TEST_P(Negative, NEG_039_credentials_in_a_binding_request_are_not_looked_at) {
 
 TEST_P(Negative, NEG_040_the_first_lifetime_counts) {
   Client& c = allocated();
-  const Answer answer = c.request(Method::kRefresh, [](stun::Builder& m) {
-    m.u32(Attr::kLifetime, 0).u32(Attr::kLifetime, 600);
-  });
+  const Answer answer =
+      c.request(Method::kRefresh, [](stun::Builder& m) { m.u32(Attr::kLifetime, 0).u32(Attr::kLifetime, 600); });
   EXPECT_EQ(answer.lifetime(), 0);
   EXPECT_TRUE(failed(c.refresh(), 437));
 }
@@ -217,9 +216,9 @@ TEST_P(Negative, NEG_058_broken_nonces_get_438_only_with_the_right_credentials) 
   Client& c = client();
   c.learn();
   const std::string good = c.challenge().nonce;
-  for (const std::string& nonce : {std::string(), std::string(128, 'x'), std::string(1000, 'x'),
-                                   std::string("0123456789abcdef"), std::string("obMatJos2AA"), good.substr(0, 28),
-                                   good + "A", std::string(29, '\0')}) {
+  for (const std::string& nonce :
+       {std::string(), std::string(128, 'x'), std::string(1000, 'x'), std::string("0123456789abcdef"),
+        std::string("obMatJos2AA"), good.substr(0, 28), good + "A", std::string(29, '\0')}) {
     c.challenge().nonce = nonce.empty() ? std::string("\0", 1) : nonce;
     c.credentials().password = "wrong";
     EXPECT_TRUE(failed(c.allocate(), 401)) << nonce;
@@ -296,7 +295,8 @@ TEST_P(NegativeAlgorithms, NEG_063_an_empty_or_a_huge_list_gets_400) {
 
 TEST_P(NegativeAlgorithms, NEG_064_a_choice_that_is_cut_gets_400) {
   for (const std::size_t size : {0U, 2U, 3U}) {
-    EXPECT_TRUE(failed(with(offered, ByteVector(sha256.begin(), sha256.begin() + static_cast<std::ptrdiff_t>(size))), 400))
+    EXPECT_TRUE(
+        failed(with(offered, ByteVector(sha256.begin(), sha256.begin() + static_cast<std::ptrdiff_t>(size))), 400))
         << size;
   }
   EXPECT_TRUE(failed(with(offered, *from_hex("0002000400000000")), 400)) << "SHA-256 has no parameters";
@@ -306,13 +306,14 @@ TEST_P(Negative, NEG_065_a_userhash_of_another_length_gets_400) {
   Client& c = client();
   c.learn();
   for (const std::size_t size : {0U, 31U, 33U}) {
-    EXPECT_TRUE(failed(allocate_with(c,
-                                     [&](stun::Builder& m) {
-                                       m.raw(Attr::kUserhash, ByteVector(size));
-                                       m.text(Attr::kRealm, c.challenge().realm).text(Attr::kNonce, c.challenge().nonce);
-                                       c.add_mac(m);
-                                     }),
-                       400))
+    EXPECT_TRUE(
+        failed(allocate_with(c,
+                             [&](stun::Builder& m) {
+                               m.raw(Attr::kUserhash, ByteVector(size));
+                               m.text(Attr::kRealm, c.challenge().realm).text(Attr::kNonce, c.challenge().nonce);
+                               c.add_mac(m);
+                             }),
+               400))
         << size;
   }
 }

@@ -40,7 +40,8 @@ TEST_P(Negative, NEG_009_length_fffc) { expect_discarded("NEG-009"); }
 TEST_P(Negative, NEG_010_trailing_bytes) { expect_discarded("NEG-010"); }
 
 TEST_P(Negative, NEG_011_length_that_counts_the_header) {
-  ByteVector request = make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) { m.requested_transport(17); });
+  ByteVector request =
+      make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) { m.requested_transport(17); });
   store_be16(request.data() + 2, static_cast<std::uint16_t>(request.size()));
   expect_discarded(request);
 }
@@ -121,9 +122,7 @@ TEST_P(Negative, NEG_034_unknown_attribute_in_a_binding_request) {
 TEST_P(Negative, NEG_035_unknown_attribute_in_a_binding_indication) { expect_discarded("NEG-035"); }
 TEST_P(Negative, NEG_036_unknown_attribute_in_a_response) { expect_discarded("NEG-036"); }
 
-TEST_P(Negative, NEG_037_unknown_optional_attribute) {
-  EXPECT_TRUE(succeeded(client().exchange(seed("NEG-037"))));
-}
+TEST_P(Negative, NEG_037_unknown_optional_attribute) { EXPECT_TRUE(succeeded(client().exchange(seed("NEG-037")))); }
 
 TEST_P(Negative, NEG_038_unknown_attribute_after_the_mac_is_ignored) {
   Client& c = client();

@@ -29,12 +29,13 @@ class NegativePeer : public Negative {
     Client& c = allocated();
     Socket& p = peer();
     for (const ByteVector& value : values) {
-      EXPECT_TRUE(failed(c.request(Method::kCreatePermission, [&](stun::Builder& m) { m.raw(Attr::kXorPeerAddress, value); }),
-                         400))
+      EXPECT_TRUE(failed(
+          c.request(Method::kCreatePermission, [&](stun::Builder& m) { m.raw(Attr::kXorPeerAddress, value); }), 400))
           << to_hex(value);
-      EXPECT_TRUE(failed(c.request(Method::kChannelBind,
-                                   [&](stun::Builder& m) { m.channel_number(kChannel).raw(Attr::kXorPeerAddress, value); }),
-                         400))
+      EXPECT_TRUE(
+          failed(c.request(Method::kChannelBind,
+                           [&](stun::Builder& m) { m.channel_number(kChannel).raw(Attr::kXorPeerAddress, value); }),
+                 400))
           << to_hex(value);
       EXPECT_TRUE(c.ignored(make_message(Class::kIndication, Method::kSend, [&](stun::Builder& m) {
         m.raw(Attr::kXorPeerAddress, value).text(Attr::kData, "x");
@@ -262,9 +263,8 @@ TEST_P(Negative, NEG_091_data_that_does_not_fit_is_discarded_whole) {
 TEST_P(Negative, NEG_092_a_turn_message_to_ourselves_inside_send) {
   Client& c = allocated();
   EXPECT_TRUE(succeeded(c.permit(c.server().ip)));
-  const ByteVector inner = make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) {
-    m.requested_transport(17);
-  });
+  const ByteVector inner =
+      make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) { m.requested_transport(17); });
   c.send(c.server(), as_text(inner));
   EXPECT_TRUE(c.silent());
 }
@@ -278,29 +278,47 @@ TEST_F(TurnEngine, NEG_115_forged_sources_are_never_answered) {
 }
 
 // Needs a raw socket. That nothing was sent shows in the server's own count.
-TEST_F(TurnBinary, NEG_115_forged_sources_are_never_answered) {
-  const net::UniqueFd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
-  if (!raw) GTEST_SKIP() << "raw sockets need CAP_NET_RAW";
-  Client& c = client();
-  net::SockAddr bound{};
-  const ByteVector request = make_message(Class::kRequest, Method::kBinding);
-  const auto send_from = [&](const Address& source) {
-    const socklen_t size = net::to_sockaddr({source.ip, 0}, bound);
-    EXPECT_EQ(::bind(raw.get(), &bound.base, size), 0);
+class ForgedSource : public TurnBinary {
+ protected:
+  void SetUp() override {
+    raw_ = net::UniqueFd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
+    if (!raw_) GTEST_SKIP() << "raw sockets need CAP_NET_RAW";
+  }
+
+  void send_binding(const Address& source, const Address& server) {
+    const ByteVector request = make_message(Class::kRequest, Method::kBinding);
     ByteVector datagram(8);
     store_be16(datagram.data(), source.port);
-    store_be16(datagram.data() + 2, c.server().port);
+    store_be16(datagram.data() + 2, server.port);
     store_be16(datagram.data() + 4, static_cast<std::uint16_t>(8 + request.size()));
     datagram.insert(datagram.end(), request.begin(), request.end());
-    net::SockAddr to{};
-    const socklen_t to_size = net::to_sockaddr({c.server().ip, 0}, to);
-    EXPECT_EQ(::sendto(raw.get(), datagram.data(), datagram.size(), 0, &to.base, to_size),
+    net::SockAddr address{};
+    socklen_t size = net::to_sockaddr({source.ip, 0}, address);
+    EXPECT_EQ(::bind(raw_.get(), &address.base, size), 0);
+    size = net::to_sockaddr({server.ip, 0}, address);
+    EXPECT_EQ(::sendto(raw_.get(), datagram.data(), datagram.size(), 0, &address.base, size),
               static_cast<ssize_t>(datagram.size()));
-  };
-  send_from({harness().ip(1), 0});
-  send_from(c.server());
+  }
+
+ private:
+  net::UniqueFd raw_;
+};
+
+TEST_F(ForgedSource, NEG_115_port_0_and_our_own_address_are_never_answered) {
+  Client& c = client();
+  send_binding({harness().ip(1), 0}, c.server());
+  send_binding(c.server(), c.server());
   EXPECT_TRUE(c.silent());
   EXPECT_TRUE(stop_and_find("forged_source=2"));
+}
+
+TEST_F(ForgedSource, NEG_115_our_own_address_is_known_behind_a_listener_on_all) {
+  options.listen_on_all = true;
+  Client& c = client();
+  const Address own{IpAddress::v4(127, 0, 0, 1), c.server().port};
+  send_binding(own, own);
+  EXPECT_TRUE(c.silent());
+  EXPECT_TRUE(stop_and_find("forged_source=1"));
 }
 
 TEST_P(Negative, NEG_116_a_request_100_times) {

@@ -197,10 +197,26 @@ TEST_P(Turn, TURN_102_special_addresses_get_403_by_default) {
   REQUIRE_IPV6();
   options.allow_loopback_peers = false;
   Client& c = allocated([](stun::Builder& m) { m.address_family(Attr::kAdditionalAddressFamily, Family::kIPv6); });
-  for (const char* text :
-       {"127.0.0.1", "127.200.1.1", "0.0.0.0", "0.1.2.3", "169.254.1.1", "169.254.169.254", "224.0.0.1", "239.1.2.3",
-        "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "ff02::1", "2002:7f00:1::", "2002:c000:204::1",
-        "2001::5ef5:79fb", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe"}) {
+  for (const char* text : {"127.0.0.1",
+                           "127.200.1.1",
+                           "0.0.0.0",
+                           "0.1.2.3",
+                           "169.254.1.1",
+                           "169.254.169.254",
+                           "224.0.0.1",
+                           "239.1.2.3",
+                           "240.0.0.1",
+                           "255.255.255.255",
+                           "::1",
+                           "::",
+                           "fe80::1",
+                           "ff02::1",
+                           "2002:7f00:1::",
+                           "2002:c000:204::1",
+                           "2001::5ef5:79fb",
+                           "::ffff:127.0.0.1",
+                           "64:ff9b::7f00:1",
+                           "64:ff9b::a9fe:a9fe"}) {
     const IpAddress ip = *IpAddress::parse(text);
     EXPECT_TRUE(failed(c.permit(ip), 403)) << text;
     EXPECT_TRUE(failed(c.bind(kChannel, {ip, 5000}), 403)) << text;

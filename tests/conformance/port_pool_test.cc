@@ -16,7 +16,8 @@ constexpr TimePoint kStart{std::chrono::hours(1)};
 class PortPoolTest : public testing::Test {
  protected:
   // An address of this process alone.
-  const IpAddress ip_ = IpAddress::v4(127, 251, static_cast<std::uint8_t>(::getpid() >> 8), static_cast<std::uint8_t>(::getpid()));
+  const IpAddress ip_ =
+      IpAddress::v4(127, 251, static_cast<std::uint8_t>(::getpid() >> 8), static_cast<std::uint8_t>(::getpid()));
   relay::PortPool pool_{{.ips = {ip_}, .min_port = 24000, .max_port = 24001, .socket_options = {}}};
 };
 

@@ -1,5 +1,5 @@
-// IP headers across a real router: the server and its client in one network namespace, the peer in another, a router between them in a
-// third. Needs root and ip(8).
+// IP headers across a real router: the server and its client in one network namespace, the peer in another, a router
+// between them in a third. Needs root and ip(8).
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
@@ -76,7 +76,8 @@ class Lab {
           ip_command(fmt::format("-n {} addr add fd77:{}::2/64 dev eth0 nodad", h, n)) &&
           ip_command(fmt::format("-n {} addr add 10.77.{}.1/24 dev to{}", r, n, n)) &&
           ip_command(fmt::format("-n {} addr add fd77:{}::1/64 dev to{} nodad", r, n, n)) &&
-          ip_command(fmt::format("-n {} link set dev lo up", h)) && ip_command(fmt::format("-n {} link set dev eth0 up", h)) &&
+          ip_command(fmt::format("-n {} link set dev lo up", h)) &&
+          ip_command(fmt::format("-n {} link set dev eth0 up", h)) &&
           ip_command(fmt::format("-n {} link set dev to{} up", r, n));
   }
   void route(const std::string& host, int n, int other) {
@@ -168,7 +169,8 @@ TEST_P(TurnRouter, TURN_170_TURN_171_dscp_and_ecn_cross_the_router) {
   EXPECT_EQ(client_->receive_data()->tos, (34 << 2) | 3);
 }
 
-// Fragments are put together before they are relayed, and made anew where the next link wants them (rows TURN-173 and TURN-182).
+// Fragments are put together before they are relayed, and made anew where the next link wants them (rows TURN-173 and
+// TURN-182).
 TEST_P(TurnRouter, TURN_173_TURN_182_large_datagrams_cross_small_links) {
   const std::string large(5000, 'x');
   client_->send(peer_->local(), large);

@@ -35,15 +35,26 @@ BinaryHarness::BinaryHarness(const Options& options) : Harness(options) {
     for (const std::string& line : child_->lines()) ADD_FAILURE() << line;
     servers_.resize(options.listeners + 1);
   }
+  if (options.listen_on_all) {
+    const std::uint16_t port = servers_.front().port;
+    servers_.clear();
+    for (unsigned i = 0; i < options.listeners; ++i) servers_.push_back({ip(101 + i), port});
+  }
 }
 
 std::vector<std::string> BinaryHarness::command() const {
   std::vector<std::string> out;
-  const auto add = [&](std::string_view name, const auto& value) { out.push_back(fmt::format("--{}={}", name, value)); };
+  const auto add = [&](std::string_view name, const auto& value) {
+    out.push_back(fmt::format("--{}={}", name, value));
+  };
   const auto flag = [&](std::string_view name, bool on) {
     if (on) out.push_back(fmt::format("--{}", name));
   };
-  for (unsigned i = 0; i < options_.listeners; ++i) add("listening-ip", ip(101 + i).to_string());
+  if (options_.listen_on_all) {
+    add("listening-ip", "0.0.0.0");
+  } else {
+    for (unsigned i = 0; i < options_.listeners; ++i) add("listening-ip", ip(101 + i).to_string());
+  }
   if (options_.relay_v4) add("relay-ip", ip(100).to_string());
   if (options_.ipv6) {
     add("listening-ip", "::1");

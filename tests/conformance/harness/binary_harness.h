@@ -1,4 +1,5 @@
-// BinaryHarness: the real turnd on loopback. Each process of tests has addresses of its own in 127.0.0.0/8, so that tests run in parallel.
+// BinaryHarness: the real turnd on loopback. Each process of tests has addresses of its own in 127.0.0.0/8, so that
+// tests run in parallel.
 #pragma once
 
 #include <memory>
@@ -28,8 +29,8 @@ class BinaryHarness final : public Harness {
   std::unique_ptr<Child> child_;
 };
 
-// Starts turnd with `arguments` (and what to put before the command), waits until it serves, and returns it with the addresses of its
-// listeners in `listeners`.
+// Starts turnd with `arguments` (and what to put before the command), waits until it serves, and returns it with the
+// addresses of its listeners in `listeners`.
 std::unique_ptr<Child> start_turnd(std::vector<std::string> before, std::vector<std::string> arguments,
                                    std::vector<Address>& listeners);
 

@@ -21,9 +21,8 @@ auth::Key Client::key() const {
 }
 
 Answer Client::learn() {
-  const Answer answer = exchange(make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) {
-    m.requested_transport(17);
-  }));
+  const Answer answer =
+      exchange(make_message(Class::kRequest, Method::kAllocate, [](stun::Builder& m) { m.requested_transport(17); }));
   if (answer.error() == 401) {
     challenge_.realm = answer.text(Attr::kRealm);
     challenge_.nonce = answer.text(Attr::kNonce);
@@ -74,7 +73,8 @@ Answer Client::request(Method method, const Fill& fill) {
   return answer;
 }
 
-// Successes must carry a MAC; errors may, and it must be right then, and of the request's kind (RFC 8489, section 9.2.4).
+// Successes must carry a MAC; errors may, and it must be right then, and of the request's kind (RFC 8489,
+// section 9.2.4).
 void Client::check_mac(const Answer& answer) const {
   if (!answer.arrived() || !harness_.options().authenticate) return;
   const bool sha1 = answer.has(Attr::kMessageIntegrity);
@@ -109,9 +109,8 @@ Answer Client::permit(std::initializer_list<Address> peers) {
 }
 
 Answer Client::bind(std::uint16_t channel, const Address& peer) {
-  return request(Method::kChannelBind, [&](stun::Builder& m) {
-    m.channel_number(channel).xor_address(Attr::kXorPeerAddress, peer);
-  });
+  return request(Method::kChannelBind,
+                 [&](stun::Builder& m) { m.channel_number(channel).xor_address(Attr::kXorPeerAddress, peer); });
 }
 
 Answer Client::binding() { return exchange(make_message(Class::kRequest, Method::kBinding)); }
@@ -194,8 +193,8 @@ std::optional<Data> Client::parse_data(const Datagram& datagram) {
   return data;
 }
 
-// The second answer shows that the turn of the loop that handled what came before the first request is over and flushed. Where Binding
-// is switched off, an unsigned Allocate request serves.
+// The second answer shows that the turn of the loop that handled what came before the first request is over and
+// flushed. Where Binding is switched off, an unsigned Allocate request serves.
 void Client::barrier() {
   const Method method = harness_.options().no_stun ? Method::kAllocate : Method::kBinding;
   exchange(make_message(Class::kRequest, method));

@@ -1,5 +1,5 @@
-// Client: a TURN client as the RFCs' rows speak of it. It keeps its credentials and challenge, and nothing else: each test says what is
-// sent when.
+// Client: a TURN client as the RFCs' rows speak of it. It keeps its credentials and challenge, and nothing else: each
+// test says what is sent when.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -53,8 +53,8 @@ class Client {
   // The attributes without the MAC.
   void add_names(stun::Builder& message) const;
   void add_mac(stun::Builder& message) const;
-  // Sends a signed request with what `fill` writes and returns its answer; learns the challenge first where there is none.
-  // Fails the test when there is no answer, or when a MAC in it is wrong.
+  // Sends a signed request with what `fill` writes and returns its answer; learns the challenge first where there is
+  // none. Fails the test when there is no answer, or when a MAC in it is wrong.
   Answer request(stun::Method method, const Fill& fill = {});
   [[nodiscard]] ByteVector signed_message(stun::Method method, const Fill& fill = {});
 

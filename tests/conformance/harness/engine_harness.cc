@@ -90,7 +90,8 @@ EngineHarness::EngineHarness(const Options& options, std::uint64_t seed)
           store_, auth::NonceKey::random(random_)),
       policy_(rules_of(options)),
       quotas_({options.user_quota, options.total_quota, options.max_bps, 0}),
-      ports_({relay_ips(options, ip(100)), options.min_port, options.max_port, options.can_set_dont_fragment}, random_) {
+      ports_({relay_ips(options, ip(100)), options.min_port, options.max_port, options.can_set_dont_fragment},
+             random_) {
   for (unsigned i = 0; i < options.listeners; ++i) servers_.push_back({ip(101 + i), 3478});
   if (options.ipv6) servers_.push_back({*IpAddress::parse("::1"), 3478});
   const std::vector<IpAddress> relays = relay_ips(options, ip(100));

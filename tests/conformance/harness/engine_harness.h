@@ -1,5 +1,5 @@
-// EngineHarness: the engine between a fake network and a fake clock. It does what relay::Worker does around the engine, with tables in
-// place of sockets.
+// EngineHarness: the engine between a fake network and a fake clock. It does what relay::Worker does around the engine,
+// with tables in place of sockets.
 #pragma once
 
 #include <cstdint>

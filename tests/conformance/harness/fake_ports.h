@@ -84,7 +84,8 @@ inline std::optional<Address> FakePorts::choose(const IpAddress& ip, engine::Par
     if (parity != engine::Parity::kAny && address.port % 2 != 0) continue;
     if (live_.contains(address)) continue;
     const Address next{ip, static_cast<std::uint16_t>(address.port + 1)};
-    if (parity == engine::Parity::kEvenAndReserveNext && (next.port > config_.max_port || live_.contains(next))) continue;
+    if (parity == engine::Parity::kEvenAndReserveNext && (next.port > config_.max_port || live_.contains(next)))
+      continue;
     return address;
   }
   return std::nullopt;
@@ -98,9 +99,9 @@ inline engine::OpenedRelay FakePorts::open(Family family, engine::Parity parity,
   engine::OpenedRelay opened{make(*address), std::nullopt};
   if (parity == engine::Parity::kEvenAndReserveNext) {
     opened.reservation_token = random_.u64();
-    reservations_.emplace(*opened.reservation_token,
-                          Reservation{make({*ip, static_cast<std::uint16_t>(address->port + 1)}),
-                                      now.mono + kReservationLifetime});
+    reservations_.emplace(
+        *opened.reservation_token,
+        Reservation{make({*ip, static_cast<std::uint16_t>(address->port + 1)}), now.mono + kReservationLifetime});
   }
   return opened;
 }

@@ -1,5 +1,5 @@
-// Harness: a TURN server under test with the network around it. Two implementations serve the same test bodies: the engine alone, with a
-// network of tables and virtual time, and the real turnd, with sockets on loopback and real time.
+// Harness: a TURN server under test with the network around it. Two implementations serve the same test bodies: the
+// engine alone, with a network of tables and virtual time, and the real turnd, with sockets on loopback and real time.
 #pragma once
 
 #include <chrono>
@@ -20,9 +20,10 @@ using namespace std::chrono_literals;
 
 // What a server under test is started with; the names are those of turnd's options.
 struct Options {
-  bool ipv6 = false;          // listen and relay on ::1, too
-  unsigned listeners = 1;     // IPv4 addresses to listen on: Harness::ip(101), ip(102) and so on
-  bool relay_v4 = true;       // false: relay on ::1 only
+  bool ipv6 = false;           // listen and relay on ::1, too
+  unsigned listeners = 1;      // IPv4 addresses to listen on: Harness::ip(101), ip(102) and so on
+  bool listen_on_all = false;  // binary only: listen on 0.0.0.0, which has all of these addresses
+  bool relay_v4 = true;        // false: relay on ::1 only
   std::uint16_t min_port = 49152;
   std::uint16_t max_port = 65535;
   std::string default_family;  // allocation-default-address-family; empty: not given
@@ -58,9 +59,9 @@ struct Options {
 struct Datagram {
   Address from;
   std::vector<std::byte> data;
-  std::uint8_t tos = 0;      // binary only: as received
-  int ttl = 0;               // likewise; the hop limit for IPv6
-  std::uint32_t flow = 0;    // likewise; the flow label
+  std::uint8_t tos = 0;    // binary only: as received
+  int ttl = 0;             // likewise; the hop limit for IPv6
+  std::uint32_t flow = 0;  // likewise; the flow label
   [[nodiscard]] std::string text() const { return std::string(as_text(data)); }
 };
 

@@ -85,7 +85,8 @@ std::vector<Address> Answer::relayed_addresses() const {
   const stun::MessageView message = view();
   for (const stun::Attribute& attribute : message) {
     if (attribute.type != stun::Attr::kXorRelayedAddress) continue;
-    if (const auto address = stun::decode_xor_address(attribute.value, message.transaction_id())) out.push_back(*address);
+    if (const auto address = stun::decode_xor_address(attribute.value, message.transaction_id()))
+      out.push_back(*address);
   }
   return out;
 }

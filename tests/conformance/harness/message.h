@@ -1,5 +1,5 @@
-// What tests send and what they get: messages written with stun::Builder, as right or as wrong as a test wants, and answers that own
-// their bytes.
+// What tests send and what they get: messages written with stun::Builder, as right or as wrong as a test wants, and
+// answers that own their bytes.
 #pragma once
 
 #include <cstddef>
@@ -65,7 +65,7 @@ std::ostream& operator<<(std::ostream& out, const Answer& answer);
 
 // What a client received from the relay.
 struct Data {
-  Address peer;                         // of a Data indication
+  Address peer;                          // of a Data indication
   std::optional<std::uint16_t> channel;  // of ChannelData
   std::string text;
   bool has_data = false;
