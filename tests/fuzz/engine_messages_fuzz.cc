@@ -1,5 +1,6 @@
-// The engine's state machine: the input is a script of requests that are signed as one known user signs them, of whatever else a client
-// may send, of peers' datagrams and of time that passes. Nothing may come out that the rules do not allow, and nothing may be left over.
+// The engine's state machine: the input is a script of requests that are signed as one known user signs them, of
+// whatever else a client may send, of peers' datagrams and of time that passes. Nothing may come out that the rules do
+// not allow, and nothing may be left over.
 #include <algorithm>
 #include <array>
 #include <tuple>
@@ -22,9 +23,16 @@ constexpr std::string_view kRealm = "example.org";
 constexpr std::size_t kMaxSteps = 64;
 constexpr std::array kMethods{Method::kAllocate, Method::kRefresh, Method::kCreatePermission, Method::kChannelBind,
                               Method::kBinding};
-constexpr std::array kTypes{Attr::kRequestedTransport, Attr::kLifetime, Attr::kXorPeerAddress, Attr::kChannelNumber,
-                            Attr::kEvenPort, Attr::kReservationToken, Attr::kRequestedAddressFamily,
-                            Attr::kAdditionalAddressFamily, Attr::kDontFragment, Attr::kData};
+constexpr std::array kTypes{Attr::kRequestedTransport,
+                            Attr::kLifetime,
+                            Attr::kXorPeerAddress,
+                            Attr::kChannelNumber,
+                            Attr::kEvenPort,
+                            Attr::kReservationToken,
+                            Attr::kRequestedAddressFamily,
+                            Attr::kAdditionalAddressFamily,
+                            Attr::kDontFragment,
+                            Attr::kData};
 
 // What all runs share: they change nothing in it.
 struct Fixed {
@@ -204,7 +212,8 @@ class Run {
     const auto request = stun::MessageView::parse(bytes);
     const auto answer = stun::MessageView::parse(outcome.answer);
     require(request && request->cls() == Class::kRequest, "only requests are answered");
-    require(answer && answer->transaction_id() == request->transaction_id(), "an answer is a message of this transaction");
+    require(answer && answer->transaction_id() == request->transaction_id(),
+            "an answer is a message of this transaction");
     require(answer->method() == request->method(), "of the request's method");
     const bool is_error = answer->cls() == Class::kError;
     require(is_error || answer->cls() == Class::kSuccess, "an answer is a success or an error");

@@ -1,5 +1,5 @@
-// A link that loses, repeats and delays: a client that retransmits must end up with the same answers, and with the same state, as one on a
-// perfect link.
+// A link that loses, repeats and delays: a client that retransmits must end up with the same answers, and with the same
+// state, as one on a perfect link.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -61,9 +61,8 @@ class Script {
                   m.requested_transport(17).address_family(Attr::kAdditionalAddressFamily, Family::kIPv6);
                 }};
       case 2:
-        return {Method::kRefresh, [lifetime = below(2) == 0 ? 0U : 900U](stun::Builder& m) {
-                  m.u32(Attr::kLifetime, lifetime);
-                }};
+        return {Method::kRefresh,
+                [lifetime = below(2) == 0 ? 0U : 900U](stun::Builder& m) { m.u32(Attr::kLifetime, lifetime); }};
       case 3:
         return {Method::kRefresh, [](stun::Builder& m) {
                   m.u32(Attr::kLifetime, 0).address_family(Attr::kRequestedAddressFamily, Family::kIPv6);
@@ -117,8 +116,8 @@ TEST_P(LinkTest, a_lossy_link_with_retransmissions_changes_nothing) {
     const ByteVector request = perfect.client.signed_message(step.method, step.fill);
     const Answer expected = perfect.client.exchange(request);
     Duration passed{0};
-    // RFC 8489, section 6.2.1: sends at 0, 500, 1500, 3500 ms and so on. The request or its answer may get lost each time, and
-    // either may come twice.
+    // RFC 8489, section 6.2.1: sends at 0, 500, 1500, 3500 ms and so on. The request or its answer may get lost each
+    // time, and either may come twice.
     Duration pause = 500ms;
     const std::uint32_t sends = 1 + script.below(5);
     for (std::uint32_t send = 1; send <= sends; ++send) {

@@ -1,5 +1,5 @@
-// Model: what a TURN server must do, as plainly as it can be said: maps, and a look at every entry. It knows no wire format; the test
-// translates. Time is handed in, and what has expired is simply not counted.
+// Model: what a TURN server must do, as plainly as it can be said: maps, and a look at every entry. It knows no wire
+// format; the test translates. Time is handed in, and what has expired is simply not counted.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Random sequences of right and wrong messages from several clients and peers, under virtual time: whatever the engine answers and relays
-// must be what the model says, and nothing else may come out of it.
+// Random sequences of right and wrong messages from several clients and peers, under virtual time: whatever the engine
+// answers and relays must be what the model says, and nothing else may come out of it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -52,7 +52,8 @@ conformance::Options server_options(const ModelConfig& config) {
 // One run: the engine, the model, and the dice.
 class Run {
  public:
-  explicit Run(std::uint64_t seed) : dice_(seed), harness_(server_options(model_config()), seed), model_(model_config()) {
+  explicit Run(std::uint64_t seed)
+      : dice_(seed), harness_(server_options(model_config()), seed), model_(model_config()) {
     for (int i = 0; i < kClients; ++i) {
       clients_.push_back(std::make_unique<Client>(harness_, conformance::Credentials{}, Address{harness_.ip(1), 0},
                                                   harness_.server()));
