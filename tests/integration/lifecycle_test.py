@@ -399,11 +399,12 @@ class Logs(testing.TestCase):
 
     @testing.case()
     def test_log_level(self):
-        log = self.path('turnd.log')
-        turnd = self.started(servers.Turnd('--log-min-level=warning', f'--log-file={log}', '--stun-only', '--user-quota=5',
-                                           '--no-stun', wait=False))
-        processes.until(lambda: os.path.exists(log) and 'WARNING' in self.read(log), 'the warning')
+        log, pid_file = self.path('turnd.log'), self.path('turnd.pid')
+        turnd = self.started(servers.Turnd('--log-min-level=warning', f'--log-file={log}', f'--pidfile={pid_file}',
+                                           '--stun-only', '--no-stun', wait=False))
+        processes.until(lambda: os.path.exists(pid_file), 'the pid file')
         self.assertEqual(turnd.stop(), EXIT_OK)
+        self.assertIn(' WARNING ', self.read(log))
         self.assertNotIn(' INFO ', self.read(log))
 
     @testing.case()
