@@ -3,7 +3,6 @@
 
 #include <sys/stat.h>
 
-#include <regex>
 #include <thread>
 
 #include "tests/unit/turnd/turnd_test_support.h"
@@ -54,8 +53,8 @@ TEST_F(Embedded, IsGeneratedOnceAndKept) {
   EXPECT_TRUE(first.config.peers.deny_private);
   EXPECT_EQ(first.config.auth, AuthMode::kLongTerm);
   ASSERT_EQ(first.config.rest_secrets.size(), 1U);
-  EXPECT_TRUE(std::regex_match(first.config.rest_secrets[0], std::regex("[0-9a-f]{64}")));
-  EXPECT_TRUE(std::regex_match(first.config.realm, std::regex("turnd-[0-9a-f]{8}")));
+  EXPECT_THAT(first.config.rest_secrets[0], ::testing::MatchesRegex("[0-9a-f]{64}"));
+  EXPECT_THAT(first.config.realm, ::testing::MatchesRegex("turnd-[0-9a-f]{8}"));
   EXPECT_EQ(mode_of(environment_.state_directory), 0700U);
   EXPECT_EQ(mode_of(first.config.origin.path), 0600U);
 
@@ -103,7 +102,7 @@ TEST_F(Embedded, StartsThatRaceAgreeOnOneSecret) {
 TEST_F(Embedded, FileThatOthersMayUseIsRefused) {
   ASSERT_TRUE(parse({}).run);
   const std::string file = environment_.state_directory + "/turnd.conf";
-  for (const mode_t mode : {0640, 0604, 0660, 0602}) {
+  for (const mode_t mode : {0640U, 0604U, 0660U, 0602U}) {
     ASSERT_EQ(::chmod(file.c_str(), mode), 0);
     const CommandLine line = parse({});
     EXPECT_FALSE(line.run);
