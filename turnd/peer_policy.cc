@@ -302,12 +302,6 @@ PeerPolicy::IpDecision PeerPolicy::check_ip(const IpAddress& ip) const {
   return some_allowed ? IpDecision{PeerVerdict::kAllowed, denied.has_value()} : IpDecision{*denied, false};
 }
 
-bool PeerPolicy::has_port_rules() const {
-  const auto limited = [](const PeerRule& rule) { return !rule.any_port(); };
-  return !own_ports_.empty() || !relay_.empty() || std::any_of(allowed_.begin(), allowed_.end(), limited) ||
-         std::any_of(rules_.denied.begin(), rules_.denied.end(), limited);
-}
-
 std::string PeerPolicy::explain(const Address& address) const {
   Peer peer(address.ip, address.port);
   const PeerVerdict verdict = address.port == 0 ? check_ip(address.ip).verdict : check(address);

@@ -90,9 +90,6 @@ class PeerPolicy {
   };
   [[nodiscard]] IpDecision check_ip(const IpAddress& peer) const;
 
-  // False: check_ip() never says ports_differ.
-  [[nodiscard]] bool has_port_rules() const;
-
   // One sentence for the log: which rule denies `peer` and which line would allow it. A port of 0 means any port.
   [[nodiscard]] std::string explain(const Address& peer) const;
 

@@ -14,6 +14,13 @@ using stun::Code;
 
 constexpr std::uint8_t kProtocolUdp = 17;
 
+// ADDITIONAL-ADDRESS-FAMILY, also by the number of the draft before RFC 8656, which coturn (4.6 to 4.17) and its
+// turnutils_uclient -Z go on using: without it uclient would refresh an IPv6 half that it never got.
+std::optional<stun::Attribute> find_additional_family(const stun::MessageView& message) {
+  const auto standard = message.find(Attr::kAdditionalAddressFamily);
+  return standard ? standard : message.find(Attr::kDraftAdditionalAddressFamily);
+}
+
 }  // namespace
 
 // What a well-formed Allocate request asks for.
@@ -57,8 +64,8 @@ std::optional<Code> Engine::parse_wish(const Request& request, AllocateWish& wis
   const auto requested = message.find(Attr::kRequestedAddressFamily);
   const auto family = requested ? stun::decode_address_family(requested->value) : std::nullopt;
   const bool family_exists = family && (*family == 1 || *family == 2);
-  wish.family = family_exists ? static_cast<Family>(*family)
-                              : config_.default_family.value_or(request.tuple.client.family());
+  wish.family =
+      family_exists ? static_cast<Family>(*family) : config_.default_family.value_or(request.tuple.client.family());
 
   // Step 4: DONT-FRAGMENT is an unknown attribute where DF cannot be set.
   if (message.has(Attr::kDontFragment) && !ports_.can_set_dont_fragment(wish.family)) return Code::kUnknownAttribute;
@@ -70,7 +77,7 @@ std::optional<Code> Engine::parse_wish(const Request& request, AllocateWish& wis
   // Step 5: RESERVATION-TOKEN excludes the others.
   const auto token = message.find(Attr::kReservationToken);
   const auto even_port = message.find(Attr::kEvenPort);
-  const auto additional = message.find(Attr::kAdditionalAddressFamily);
+  const auto additional = find_additional_family(message);
   if (token) {
     if (even_port || requested || additional) return Code::kBadRequest;
     wish.token = stun::decode_u64(token->value);
@@ -204,7 +211,9 @@ Outcome Engine::answer_allocated(const Request& request, const Allocation& alloc
   answer.xor_address(Attr::kXorMappedAddress, request.tuple.client);
   if (allocation.missing_half) {
     const Family family = allocation.legs[0].relay == nullptr ? Family::kIPv4 : Family::kIPv6;
-    answer.address_error_code(family, *allocation.missing_half, stun::reason_phrase(*allocation.missing_half));
+    const bool standard = request.message.has(Attr::kAdditionalAddressFamily);
+    answer.address_error_code(family, *allocation.missing_half, stun::reason_phrase(*allocation.missing_half),
+                              standard ? Attr::kAddressErrorCode : Attr::kDraftAddressErrorCode);
   }
   return finish(request, answer, std::nullopt);
 }

@@ -41,6 +41,7 @@ class ClientPath {
 
 struct Permission {
   TimePoint expires;
+  bool ports_differ = false;  // the policy forbids some ports of this address: each datagram's port counts too
 };
 
 struct Channel {
@@ -73,7 +74,7 @@ struct Allocation {
   ClientPath* path = nullptr;
   std::uint64_t session_id = 0;
   auth::Identity identity;
-  stun::TransactionId allocate_id;  // of the Allocate request that made it, for its retransmissions
+  stun::TransactionId allocate_id;                      // of the Allocate request that made it, for its retransmissions
   std::optional<stun::TransactionId> half_deletion_id;  // of the Refresh that deleted one half of a dual allocation
   std::optional<std::uint64_t> reservation_token;
   std::optional<stun::Code> missing_half;  // why a dual allocation got one address only

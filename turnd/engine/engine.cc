@@ -189,7 +189,7 @@ ClientRoute Engine::route_to_client(const Allocation& allocation, const Address&
   if (!allocation.permits(peer.ip, now) && !config_.server_relay) return {0, Drop::kPeerNoPermission};
   // The port of a peer with a channel was checked when the channel was bound.
   const std::uint16_t* number = allocation.channel_of.find(peer);
-  if (number == nullptr) return {0, allows_port(peer) ? Drop::kNone : Drop::kPeerForbidden};
+  if (number == nullptr) return {0, allows_port(allocation, peer) ? Drop::kNone : Drop::kPeerForbidden};
   const Channel* channel = allocation.channels.find(*number);
   return {channel->expires > now ? *number : std::uint16_t{0}, Drop::kNone};
 }

@@ -164,9 +164,7 @@ class Engine {
   // permission.cc
   [[nodiscard]] std::optional<stun::Code> check_peer(const Allocation& allocation, const Address& peer, bool any_port);
   // A permission is for an IP address; where the policy knows ports, each datagram's port counts too.
-  [[nodiscard]] bool allows_port(const Address& peer) const {
-    return !policy_.has_port_rules() || policy_.check(peer) == turnd::PeerVerdict::kAllowed;
-  }
+  [[nodiscard]] bool allows_port(const Allocation& allocation, const Address& peer) const;
   [[nodiscard]] std::size_t count_new_peers(const Request& request) const;
   void install_permission(Allocation& allocation, const IpAddress& peer, TimePoint now);
   [[nodiscard]] static bool has_unknown_attributes(const stun::MessageView& message);

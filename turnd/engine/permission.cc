@@ -32,6 +32,13 @@ void Engine::install_permission(Allocation& allocation, const IpAddress& peer, T
     emit(Event::Kind::kPermissionAdded, allocation, {peer, 0}, 0, config_.permission_lifetime);
   }
   permission.expires = now + config_.permission_lifetime;
+  permission.ports_differ = policy_.check_ip(peer).ports_differ;
+}
+
+bool Engine::allows_port(const Allocation& allocation, const Address& peer) const {
+  const Permission* permission = allocation.permissions.find(peer.ip);
+  if (permission != nullptr && !permission->ports_differ) return true;
+  return policy_.check(peer) == turnd::PeerVerdict::kAllowed;
 }
 
 // How many permissions a CreatePermission request would add. Requires: its peers are well formed.
@@ -133,7 +140,7 @@ Outcome Engine::on_send(const stun::MessageView& message, const FiveTuple& tuple
     outcome.drop = Drop::kNoPermission;
   } else if (!allocation->has_leg(peer->family(), now.mono)) {
     outcome.drop = Drop::kPeerFamily;
-  } else if (!allows_port(*peer)) {
+  } else if (!allows_port(*allocation, *peer)) {
     outcome.drop = Drop::kPeerForbidden;
   } else {
     outcome.allocation = allocation;
