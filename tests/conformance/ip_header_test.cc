@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -199,7 +200,8 @@ TEST_F(TurnBinary, TURN_181_the_flow_label_is_not_copied) {
   Socket& p = peer_v6();
   const Address relayed = relay_for(c, p);
   // A flow label of the peer's own, on what it sends to the relay and, for comparison, to itself.
-  constexpr std::uint32_t kLabel = 0x12345;
+  // The kernel keeps labels for a while, so each process takes another.
+  const std::uint32_t label = 1 + static_cast<std::uint32_t>(::getpid()) % 0xFFFFE;
   struct LabelRequest {  // in6_flowlabel_req of linux/in6.h
     in6_addr destination;
     std::uint32_t label;
@@ -214,7 +216,7 @@ TEST_F(TurnBinary, TURN_181_the_flow_label_is_not_copied) {
   constexpr int kIpv6FlowInfoSend = 33;
   LabelRequest request{};
   request.destination = in6addr_loopback;
-  request.label = htonl(kLabel);
+  request.label = htonl(label);
   request.flags = 1;  // IPV6_FL_F_CREATE
   request.share = 1;  // IPV6_FL_S_EXCL
   auto& labelled = static_cast<UdpPeer&>(p);
@@ -226,15 +228,15 @@ TEST_F(TurnBinary, TURN_181_the_flow_label_is_not_copied) {
   const auto send_labelled = [&](const Address& to) {
     net::SockAddr address{};
     const socklen_t size = net::to_sockaddr(to, address);
-    address.v6.sin6_flowinfo = htonl(kLabel);
+    address.v6.sin6_flowinfo = htonl(label);
     EXPECT_EQ(::sendto(labelled.fd(), "x", 1, 0, &address.base, size), 1) << std::strerror(errno);
   };
   send_labelled(p.local());
-  EXPECT_EQ(p.receive()->flow, kLabel) << "the test itself must work";
+  EXPECT_EQ(p.receive()->flow, label) << "the test itself must work";
   send_labelled(relayed);
   const std::optional<Datagram> got = c.socket().receive();
   ASSERT_TRUE(got);
-  EXPECT_NE(got->flow, kLabel);
+  EXPECT_NE(got->flow, label);
 }
 
 TEST_F(TurnEngine, TURN_183_dont_fragment_is_ignored_between_families) {
