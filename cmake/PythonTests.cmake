@@ -1,5 +1,6 @@
 # turnkit_python_tests(label script...): a ctest test for each test that `script --list` names, run with Debian's Python,
-# where the packages that the scripts import are. tests/interop/lib/testing.py is the other side.
+# where the packages that the scripts import are. tests/interop/lib/testing.py is the other side. Tests with long time
+# limits start first.
 function(turnkit_python_tests label)
   set(python /usr/bin/python3 -B)
   file(GLOB libraries CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/interop/lib/*.py)
@@ -21,7 +22,7 @@ function(turnkit_python_tests label)
       endif()
       add_test(NAME ${label}.${name} COMMAND ${python} ${path} --turnd $<TARGET_FILE:turnd>
                --probe $<TARGET_FILE:turn-probe> ${name})
-      set_tests_properties(${label}.${name} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "${labels}")
+      set_tests_properties(${label}.${name} PROPERTIES TIMEOUT ${timeout} COST ${timeout} SKIP_RETURN_CODE 77 LABELS "${labels}")
     endforeach()
   endforeach()
 endfunction()

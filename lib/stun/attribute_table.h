@@ -69,6 +69,8 @@ inline constexpr AttributeInfo kAttributes[] = {
     {Attr::kThirdPartyAuthorization, "THIRD-PARTY-AUTHORIZATION"},
     {Attr::kOrigin, "ORIGIN"},
     {Attr::kMobilityTicket, "MOBILITY-TICKET"},
+    {Attr::kDraftAdditionalAddressFamily, "DRAFT-ADDITIONAL-ADDRESS-FAMILY"},
+    {Attr::kDraftAddressErrorCode, "DRAFT-ADDRESS-ERROR-CODE"},
     {Attr::kGoogNetworkInfo, "GOOG-NETWORK-INFO"},
     {Attr::kGoogLastIceCheckReceived, "GOOG-LAST-ICE-CHECK-RECEIVED"},
     {Attr::kGoogMiscInfo, "GOOG-MISC-INFO"},

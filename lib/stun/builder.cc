@@ -123,8 +123,8 @@ Builder& Builder::error_code(Code code, std::string_view reason) {
   return *this;
 }
 
-Builder& Builder::address_error_code(Family family, Code code, std::string_view reason) {
-  value_header(Attr::kAddressErrorCode, 4 + reason.size());
+Builder& Builder::address_error_code(Family family, Code code, std::string_view reason, Attr type) {
+  value_header(type, 4 + reason.size());
   writer_.u32(error_word(static_cast<std::uint8_t>(family), code));
   writer_.bytes(as_bytes(reason));
   pad(reason.size());

@@ -36,7 +36,7 @@ class Builder {
   Builder& even_port(bool reserve_next);
   Builder& response_port(std::uint16_t port);
   Builder& error_code(Code code, std::string_view reason);
-  Builder& address_error_code(Family family, Code code, std::string_view reason);
+  Builder& address_error_code(Family family, Code code, std::string_view reason, Attr type = Attr::kAddressErrorCode);
   Builder& icmp(const Icmp& icmp);
   Builder& unknown_attributes(std::span<const Attr> types);
   Builder& password_algorithm(PasswordAlgorithm algorithm);

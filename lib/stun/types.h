@@ -100,6 +100,8 @@ enum class Attr : std::uint16_t {
   kThirdPartyAuthorization = 0x802E,
   kOrigin = 0x802F,
   kMobilityTicket = 0x8030,
+  kDraftAdditionalAddressFamily = 0x8032,  // draft-martinsen-tram-ssoda: coturn's clients still send it
+  kDraftAddressErrorCode = 0x8033,
   kGoogNetworkInfo = 0xC057,
   kGoogLastIceCheckReceived = 0xC058,
   kGoogMiscInfo = 0xC059,

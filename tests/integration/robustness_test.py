@@ -56,7 +56,7 @@ class Robustness(testing.TestCase):
     @testing.case(timeout=120)
     def test_allocations_are_given_back_whole(self):
         turnd = self.started(servers.Turnd(f'--total-quota={ALLOCATIONS}', f'--user-quota={ALLOCATIONS}',
-                                           '--sock-buf-size=0'))
+                                           '--sock-buf-size=0', '--relay-threads=1'))
         self.fill_and_empty(turnd, 50)  # what is allocated once only
         start, descriptors = turnd.resident_kib(), turnd.descriptors()
         # For 40 s it remembers what was deleted, up to a bound that some rounds reach.

@@ -259,6 +259,10 @@ class Limits(ServiceCase):
 class Peers(ServiceCase):
     """Whom clients may reach, and what the administrator learns about it."""
 
+    # The relay's own ports are always allowed, so where a peer on this host is denied they must not be those that the
+    # system gives to peers.
+    HIGH_PORTS = ('--min-port=61100', '--max-port=65535')
+
     @testing.case()
     def test_denied_peer_is_explained_once(self):
         turnd = self.started(servers.Turnd('--denied-peer-ip=10.0.0.0-10.0.0.255'))
@@ -277,8 +281,7 @@ class Peers(ServiceCase):
 
     @testing.case()
     def test_the_line_that_the_log_suggests_allows_the_peer(self):
-        # The relay's own ports are always allowed: they must not overlap with the peer's.
-        options = ('--denied-peer-ip=0.0.0.0/0', '--min-port=61100', '--max-port=65535')
+        options = ('--denied-peer-ip=0.0.0.0/0', *self.HIGH_PORTS)
         turnd = self.started(servers.Turnd(*options))
         peer = self.peer()
         client = self.client(turnd.address)
@@ -312,7 +315,7 @@ class Peers(ServiceCase):
     @testing.case()
     def test_only_peer_with_a_port(self):
         peer, other = self.peer(), self.peer()
-        turnd = self.started(servers.Turnd(f'--only-peer-ip=127.0.0.1:{peer.address[1]}'))
+        turnd = self.started(servers.Turnd(*self.HIGH_PORTS, f'--only-peer-ip=127.0.0.1:{peer.address[1]}'))
         client = self.client(turnd.address)
         client.allocate()
         self.check_data(client, peer)
@@ -396,6 +399,18 @@ class Addresses(ServiceCase):
         client.bind(0x4002, peer.address)
         client.send_channel(0x4002, b'over IPv6')
         self.assertEqual(peer.receive(), (b'over IPv6', client.relayed[1]))
+
+    @testing.case()
+    def test_dual_allocation_by_the_number_of_coturns_clients(self):
+        """turnutils_uclient -Z sends 0x8032 for ADDITIONAL-ADDRESS-FAMILY, and knows 0x8033 for ADDRESS-ERROR-CODE."""
+        ask = [(Attr.REQUESTED_TRANSPORT, b'\x11\0\0\0'), (0x8032, b'\x02\0\0\0')]
+        turnd = self.started(servers.Turnd('--relay-ip=127.0.0.1', '--relay-ip=::1'))
+        answer = self.client(turnd.address).request(turn.Method.ALLOCATE, ask)
+        self.assertEqual([ip for ip, _ in answer.addresses(Attr.XOR_RELAYED_ADDRESS)], ['127.0.0.1', '::1'])
+        turnd = self.started(servers.Turnd())
+        answer = self.client(turnd.address).request(turn.Method.ALLOCATE, ask)
+        self.assertEqual(answer.find(0x8033)[:4], b'\x02\0\x04\x28', 'IPv6, error 440')
+        self.assertIsNone(answer.find(Attr.ADDRESS_ERROR_CODE))
 
     @testing.case()
     def test_family_that_the_relay_lacks(self):

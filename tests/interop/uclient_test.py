@@ -140,7 +140,7 @@ class Uclient(testing.TestCase):
 
 def _add_rows():
     for name, row in ROWS.items():
-        @testing.case(timeout=180)
+        @testing.case(timeout=150)
         def test(self, row=row):
             self.check(row)
 
