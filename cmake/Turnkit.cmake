@@ -45,13 +45,17 @@ endfunction()
 add_custom_target(sanitized_tests)
 add_custom_target(worker_tests)
 
+# turnkit_build_fast(TARGET): for test code. What is tested is built as users run it; the tests themselves need to build fast.
+function(turnkit_build_fast name)
+  target_compile_options(${name} PRIVATE -O0 -g1)
+endfunction()
+
 # turnkit_test(NAME SOURCES... DEPS target... LABELS label...): a GoogleTest binary whose cases ctest runs one by one.
 function(turnkit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE turnkit_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  # What is tested is built as users run it; the tests themselves need to build fast.
-  target_compile_options(${name} PRIVATE -O0 -g1)
+  turnkit_build_fast(${name})
   target_precompile_headers(${name} PRIVATE <gtest/gtest.h>)
   target_compile_definitions(${name} PRIVATE TURNKIT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(ARG_LABELS MATCHES "unit|sim|conformance")
