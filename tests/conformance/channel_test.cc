@@ -180,6 +180,21 @@ TEST_F(TurnEngine, TURN_149_an_expired_binding_is_free_before_the_sweep) {
   EXPECT_TRUE(sends_on(c, kChannel + 1, p));
 }
 
+TEST_F(TurnEngine, TURN_149_an_expired_binding_relays_nothing_before_the_sweep) {
+  options.nonce_lifetime = 0s;
+  Client& c = client();
+  Socket& p = peer();
+  const Answer made = c.allocate([](stun::Builder& m) { m.u32(Attr::kLifetime, 3600); });
+  EXPECT_TRUE(succeeded(c.bind(kChannel, p.local())));
+  harness().advance(400s);
+  EXPECT_TRUE(succeeded(c.permit(p.local().ip)));
+  engine().advance_without_sweep(200s);
+  EXPECT_FALSE(sends_on(c, kChannel, p));
+  EXPECT_TRUE(sends(c, p)) << "the permission lives";
+  p.send(made.relayed(), "data");
+  EXPECT_FALSE(c.receive_data()->channel);
+}
+
 TEST_P(Turn, TURN_150_a_channel_without_its_permission_relays_nothing) {
   options.permission_lifetime = scaled(300s, 1s);
   Client& c = client();

@@ -136,6 +136,17 @@ TEST_P(Turn, TURN_098_a_permission_lasts_300_seconds) {
   EXPECT_TRUE(sends(c, p));
 }
 
+TEST_F(TurnEngine, TURN_098_a_permission_that_is_over_lets_nothing_through_before_the_sweep) {
+  Client& c = client();
+  Socket& p = peer();
+  const Address relayed = relay_for(c, p);
+  EXPECT_TRUE(succeeded(c.bind(kChannel, p.local())));
+  engine().advance_without_sweep(300s);
+  EXPECT_FALSE(sends(c, p));
+  EXPECT_FALSE(sends_on(c, kChannel, p));
+  EXPECT_FALSE(reaches(p, relayed, c));
+}
+
 TEST_P(Turn, TURN_099_only_requests_refresh_a_permission) {
   options.permission_lifetime = scaled(300s, 1s);
   Client& c = client();

@@ -119,6 +119,24 @@ TEST_F(TurnEngine, TURN_075_one_half_can_be_refreshed_alone) {
   EXPECT_TRUE(succeeded(c.refresh()));
 }
 
+TEST_F(TurnEngine, TURN_075_a_half_that_is_over_relays_nothing_before_the_sweep) {
+  REQUIRE_IPV6();
+  Client& c = client();
+  Socket& p4 = peer();
+  Socket& p6 = peer_v6();
+  const std::vector<Address> relayed = c.allocate(dual()).relayed_addresses();
+  harness().advance(500s);
+  EXPECT_TRUE(succeeded(c.refresh(600, only(Family::kIPv6))));
+  EXPECT_TRUE(succeeded(c.permit({p4.local(), p6.local()})));
+  EXPECT_TRUE(succeeded(c.bind(kChannel, p4.local())));
+  engine().advance_without_sweep(100s);
+  EXPECT_FALSE(sends(c, p4));
+  EXPECT_FALSE(sends_on(c, kChannel, p4));
+  EXPECT_FALSE(reaches(p4, relayed.at(0), c));
+  EXPECT_TRUE(sends(c, p6));
+  EXPECT_TRUE(reaches(p6, relayed.at(1), c));
+}
+
 TEST_P(Turn, TURN_076_without_a_family_both_halves_are_meant) {
   REQUIRE_IPV6();
   Client& c = client();

@@ -325,13 +325,26 @@ class Run {
 
   void pass_time() {
     const Duration duration = one_of<Duration>({1ns, 100ms, 1s, 10s, 29s, 30s, 41s, 100s, 299s, 300s, 301s, 600s});
-    if (chance(20)) {
+    if (chance(40)) {
       harness_.advance_without_sweep(duration);  // what is over is over, swept or not
       swept_ = false;
+      for (int i = 0; i < 20; ++i) traffic();
       return;
     }
     harness_.advance(duration);
     settle();
+  }
+
+  void traffic() {
+    const std::size_t c = below(kClients);
+    switch (below(3)) {
+      case 0:
+        return send(c);
+      case 1:
+        return channel_data(c);
+      default:
+        return peer_data();
+    }
   }
 
   void settle() {
