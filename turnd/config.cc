@@ -2,6 +2,7 @@
 #include "turnd/config.h"
 
 #include <fmt/format.h>
+#include <string.h>
 
 #include <algorithm>
 

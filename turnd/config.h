@@ -134,6 +134,10 @@ struct Config {
 // One sentence for the log: which file was read, if any.
 std::string describe(const Origin& origin);
 
+// Overwrites the passwords of static users: once their keys are computed the server must not keep them (RFC 8656,
+// section 5).
+void forget_passwords(Config& config);
+
 // The warning for a host behind 1:1 NAT: none of `relay_ips` can be reached from the internet and no external-ip covers
 // them.
 std::optional<std::string> nat_advice(const Config& config, std::span<const IpAddress> relay_ips);

@@ -20,8 +20,9 @@ int fail(int code, const Error& error) {
   return code;
 }
 
-int serve(const turnd::Config& config, Random& random) {
+int serve(turnd::Config& config, Random& random) {
   turnd::Server server(config, random);
+  turnd::forget_passwords(config);
   if (const Status opened = server.open(); !opened) return fail(turnd::kExitStartup, opened.error());
   if (config.daemon) {
     if (const Status detached = turnd::detach(); !detached) return fail(turnd::kExitStartup, detached.error());
@@ -40,8 +41,7 @@ int serve(const turnd::Config& config, Random& random) {
 
 int main(int argc, char** argv) {
   SystemRandom random;
-  const turnd::CommandLine line =
-      turnd::parse_command_line(argc, argv, turnd::Environment::of_process(argv[0], random));
+  turnd::CommandLine line = turnd::parse_command_line(argc, argv, turnd::Environment::of_process(argv[0], random));
   turnd::scrub_argv(argc, argv);
   if (!line.out.empty()) std::fputs(line.out.c_str(), stdout);
   for (const std::string& error : line.errors) std::fprintf(stderr, "turnd: %s\n", error.c_str());

@@ -66,7 +66,8 @@ std::vector<IpAddress> discovered_addresses(bool with_loopback) {
   return ips;
 }
 
-// The addresses that packets from ourselves would have as their source: those of the host for a listener on all of them.
+// The addresses that packets from ourselves would have as their source: those of the host for a listener on all of
+// them.
 std::vector<Address> reachable_addresses(const std::vector<Address>& listeners) {
   std::vector<Address> out;
   for (const Address& listener : listeners) {
@@ -91,6 +92,7 @@ Server::Server(const Config& config, Random& random)
       log::error("user {}: the key is not usable; the user is left out", user.name);
     }
   }
+  forget_passwords(config_);
   const auth::NonceKey nonce_key = config_.nonce_secret.empty()
                                        ? auth::NonceKey::random(random)
                                        : auth::NonceKey::from_shared_secret(config_.nonce_secret);

@@ -38,7 +38,7 @@ class Server {
   void build_policy();
   void make_workers();
 
-  const Config config_;
+  Config config_;  // constant after construction
   std::vector<IpAddress> listening_ips_;
   std::vector<IpAddress> relay_ips_;
   std::vector<Address> listeners_;  // with their real ports
