@@ -32,6 +32,13 @@ std::string describe(const Origin& origin) {
   return {};
 }
 
+void forget_passwords(Config& config) {
+  for (StaticUser& user : config.users) {
+    ::explicit_bzero(user.secret.data(), user.secret.size());
+    user.secret.clear();
+  }
+}
+
 std::optional<std::string> nat_advice(const Config& config, std::span<const IpAddress> relay_ips) {
   if (config.stun_only) return std::nullopt;
   for (const Family family : {Family::kIPv4, Family::kIPv6}) {
