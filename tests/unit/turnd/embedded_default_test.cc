@@ -32,11 +32,11 @@ TEST_F(Embedded, DirectoryIsChosenInOrder) {
   environment_.uid = 0;
   EXPECT_EQ(*state_directory("", environment_), "/var/lib/turnd");
   environment_.uid = 1000;
-  environment_.xdg_state_home = "/home/u/.state";
-  environment_.home = "/home/u";
-  EXPECT_EQ(*state_directory("", environment_), "/home/u/.state/turnd");
+  environment_.xdg_state_home = "/nowhere/u/.state";
+  environment_.home = "/nowhere/u";
+  EXPECT_EQ(*state_directory("", environment_), "/nowhere/u/.state/turnd");
   environment_.xdg_state_home = "relative";
-  EXPECT_EQ(*state_directory("", environment_), "/home/u/.local/state/turnd");
+  EXPECT_EQ(*state_directory("", environment_), "/nowhere/u/.local/state/turnd");
   environment_.home.clear();
   EXPECT_FALSE(state_directory("", environment_));
 }
