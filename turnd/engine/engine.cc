@@ -157,7 +157,6 @@ Outcome Engine::on_binding(const Request& request) {
   if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
   stun::Builder answer = begin(request, Class::kSuccess);
   answer.xor_address(Attr::kXorMappedAddress, request.tuple.client);
-  if (config_.mapped_address) answer.address(Attr::kMappedAddress, request.tuple.client);
   return finish(request, answer, std::nullopt);
 }
 
@@ -186,7 +185,7 @@ PeerRoute Engine::route_to_peer(Allocation& allocation, std::uint16_t number, Ti
 
 ClientRoute Engine::route_to_client(const Allocation& allocation, const Address& peer, TimePoint now) const {
   if (!allocation.has_leg(peer.family(), now)) return {0, Drop::kNoAllocation};
-  if (!allocation.permits(peer.ip, now) && !config_.server_relay) return {0, Drop::kPeerNoPermission};
+  if (!allocation.permits(peer.ip, now)) return {0, Drop::kPeerNoPermission};
   // The port of a peer with a channel was checked when the channel was bound.
   const std::uint16_t* number = allocation.channel_of.find(peer);
   if (number == nullptr) return {0, allows_port(allocation, peer) ? Drop::kNone : Drop::kPeerForbidden};

@@ -46,10 +46,8 @@ struct EngineConfig {
   bool serve_udp_relay = true;                           // false: no-udp-relay (442)
   bool serve_binding = true;                             // false: no-stun
   bool serve_turn = true;                                // false: stun-only
-  bool mapped_address = false;  // add MAPPED-ADDRESS to Binding answers (stun-backward-compatibility)
-  bool fingerprint = false;     // add FINGERPRINT always; otherwise only where the request had it
-  bool server_relay = false;    // peers need no permission
-  std::string software;         // SOFTWARE; empty: not sent
+  bool fingerprint = false;  // add FINGERPRINT always; otherwise only where the request had it
+  std::string software;      // SOFTWARE; empty: not sent
 };
 
 // What the engine needs from its surroundings; all of it outlives the engine.
