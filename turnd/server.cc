@@ -153,8 +153,8 @@ void Server::make_workers() {
   session_log_ = std::make_unique<SessionLog>(config_.realm, config_.verbose, policy_);
   for (unsigned i = 0; i < config_.relay_threads; ++i) {
     workers_.push_back(std::make_unique<relay::Worker>(
-        i, engine_config(config_),
-        relay::WorkerSurroundings{*authenticator_, policy_, *ports_, quotas_, *session_log_}));
+        i, std::make_shared<engine::Rules>(engine::Rules{engine_config(config_), *authenticator_, policy_}),
+        relay::WorkerSurroundings{*ports_, quotas_, *session_log_}));
     workers_.back()->set_external_ips(external_ips_);
   }
 }

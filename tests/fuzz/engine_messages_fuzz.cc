@@ -274,14 +274,15 @@ class Run {
       {.ips = {IpAddress::v4(192, 0, 2, 1), *IpAddress::parse("2001:db8::2")}, .min_port = 50000, .max_port = 50003},
       random_};
   Path path_;
-  engine::Engine engine_{[] {
-                           engine::EngineConfig config;
-                           config.max_permissions = 4;
-                           config.max_channels = 4;
-                           config.software = "Turnkit";
-                           return config;
-                         }(),
-                         {fixed_.authenticator, fixed_.policy, ports_, quotas_, balance_},
+  engine::Engine engine_{{std::make_shared<engine::Rules>(engine::Rules{[] {
+                                                                          engine::EngineConfig config;
+                                                                          config.max_permissions = 4;
+                                                                          config.max_channels = 4;
+                                                                          config.software = "Turnkit";
+                                                                          return config;
+                                                                        }(),
+                                                                        fixed_.authenticator, fixed_.policy}),
+                          ports_, quotas_, balance_},
                          0};
   unsigned who_ = 0;
   std::uint64_t sent_ = 0;

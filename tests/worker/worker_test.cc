@@ -52,8 +52,9 @@ class WorkerTest : public ::testing::Test {
     net::UdpOptions options;
     options.reuse_port = true;
     for (unsigned i = 0; i < count; ++i) {
-      workers_.push_back(std::make_unique<Worker>(
-          i, config, WorkerSurroundings{authenticator_, policy_, ports_, *quotas_, observer_}));
+      workers_.push_back(
+          std::make_unique<Worker>(i, std::make_shared<engine::Rules>(engine::Rules{config, authenticator_, policy_}),
+                                   WorkerSurroundings{ports_, *quotas_, observer_}));
       auto socket = net::UdpSocket::bind(server_, options);
       ASSERT_TRUE(socket) << socket.error().text;
       server_ = socket->local();

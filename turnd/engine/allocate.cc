@@ -42,12 +42,12 @@ struct Engine::Opened {
 // The lifetime to grant: at least the default, at most the maximum (RFC 8656, section 7.2, "time-to-expiry"); a maximum
 // below the default holds. nullopt: malformed.
 std::optional<std::chrono::seconds> Engine::granted_lifetime(const stun::MessageView& message) const {
-  const std::chrono::seconds least = std::min(config_.default_lifetime, config_.max_lifetime);
+  const std::chrono::seconds least = std::min(config().default_lifetime, config().max_lifetime);
   const auto attribute = message.find(Attr::kLifetime);
   if (!attribute) return least;
   const auto asked = stun::decode_u32(attribute->value);
   if (!asked) return std::nullopt;
-  return std::clamp(std::chrono::seconds(*asked), least, config_.max_lifetime);
+  return std::clamp(std::chrono::seconds(*asked), least, config().max_lifetime);
 }
 
 // Steps 3 to 9, as far as they only look at the request.
@@ -59,13 +59,13 @@ std::optional<Code> Engine::parse_wish(const Request& request, AllocateWish& wis
   if (!transport) return Code::kBadRequest;
   const auto protocol = stun::decode_requested_transport(transport->value);
   if (!protocol) return Code::kBadRequest;
-  if (*protocol != kProtocolUdp || !config_.serve_udp_relay) return Code::kUnsupportedTransportProtocol;
+  if (*protocol != kProtocolUdp || !config().serve_udp_relay) return Code::kUnsupportedTransportProtocol;
 
   const auto requested = message.find(Attr::kRequestedAddressFamily);
   const auto family = requested ? stun::decode_address_family(requested->value) : std::nullopt;
   const bool family_exists = family && (*family == 1 || *family == 2);
   wish.family =
-      family_exists ? static_cast<Family>(*family) : config_.default_family.value_or(request.tuple.client.family());
+      family_exists ? static_cast<Family>(*family) : config().default_family.value_or(request.tuple.client.family());
 
   // Step 4: DONT-FRAGMENT is an unknown attribute where DF cannot be set.
   if (message.has(Attr::kDontFragment) && !ports_.can_set_dont_fragment(wish.family)) return Code::kUnknownAttribute;

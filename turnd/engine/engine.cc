@@ -80,10 +80,8 @@ Outcome dropped(Drop reason) {
 
 bool Engine::has_unknown_attributes(const stun::MessageView& message) { return unknown_attributes(message).size != 0; }
 
-Engine::Engine(const EngineConfig& config, const Surroundings& surroundings, unsigned worker)
-    : config_(config),
-      authenticator_(surroundings.authenticator),
-      policy_(surroundings.policy),
+Engine::Engine(const Surroundings& surroundings, unsigned worker)
+    : rules_(surroundings.rules),
       ports_(surroundings.ports),
       quotas_(surroundings.quotas),
       observer_(surroundings.observer),
@@ -110,12 +108,12 @@ Outcome Engine::on_message(Bytes bytes, const FiveTuple& tuple, ClientPath& path
 Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tuple, ClientPath& path, const Now& now) {
   Request request{message, tuple, path, now, nullptr, nullptr};
   if (message.method() == Method::kBinding)
-    return config_.serve_binding ? on_binding(request) : dropped(Drop::kDisabled);
+    return config().serve_binding ? on_binding(request) : dropped(Drop::kDisabled);
 
   const bool known = message.method() == Method::kAllocate || message.method() == Method::kRefresh ||
                      message.method() == Method::kCreatePermission || message.method() == Method::kChannelBind;
   if (!known) return dropped(Drop::kUnknownMethod);
-  if (!config_.serve_turn) return dropped(Drop::kDisabled);
+  if (!config().serve_turn) return dropped(Drop::kDisabled);
 
   // RFC 8656, section 5: only Allocate may come from a 5-tuple without an allocation. No state, no key look-up for
   // strangers.
@@ -124,9 +122,9 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
 
   // RFC 8489, section 9.2.4.
   auth::AuthResult auth;
-  if (config_.authenticate) {
-    auth = authenticator_.check(message, tuple.client, now.wall,
-                                request.allocation != nullptr ? &request.allocation->identity : nullptr);
+  if (config().authenticate) {
+    auth = rules_->authenticator.check(message, tuple.client, now.wall,
+                                       request.allocation != nullptr ? &request.allocation->identity : nullptr);
     if (auth.error) return refuse(request, *auth.error, *auth.error != Code::kBadRequest);
     request.identity = &auth.identity;
     if (request.allocation != nullptr && message.method() != Method::kAllocate &&
@@ -261,6 +259,15 @@ void Engine::expire_parts(Allocation& allocation, TimePoint now) {
   });
 }
 
+void Engine::on_path_closed(const FiveTuple& tuple, std::string_view reason) {
+  if (Allocation* allocation = clients_.find(tuple)) remove(*allocation, reason);
+}
+
+void Engine::set_rules(std::shared_ptr<const Rules> rules) {
+  rules_ = std::move(rules);
+  for (const auto& allocation : allocations_) apply_policy(*allocation);
+}
+
 void Engine::clear(std::string_view reason) {
   while (!allocations_.empty()) remove(*allocations_.back(), reason);
 }
@@ -300,7 +307,7 @@ Outcome Engine::repeat_deletion(const Request& request) {
     return refuse(request, Code::kAllocationMismatch);
   }
   Request authenticated = request;
-  if (config_.authenticate) {
+  if (config().authenticate) {
     if (!stun::verify_integrity(request.message, it->second.identity.key.bytes())) {
       return refuse(request, Code::kAllocationMismatch);
     }
@@ -367,9 +374,9 @@ stun::Builder Engine::begin(const Request& request, Class cls) {
 
 // Adds what every answer ends with, and reports it.
 Outcome Engine::finish(const Request& request, stun::Builder& answer, std::optional<Code> error) {
-  const bool to_stranger = request.identity == nullptr && config_.authenticate;
+  const bool to_stranger = request.identity == nullptr && config().authenticate;
   // SOFTWARE is left out of answers to strangers where it would make them an amplifier (conformance.md section 1.10).
-  if (!config_.software.empty() && !to_stranger) answer.text(Attr::kSoftware, config_.software);
+  if (!config().software.empty() && !to_stranger) answer.text(Attr::kSoftware, config().software);
   if (request.identity != nullptr) {
     if (request.identity->reply_mac == stun::MacKind::kSha256) {
       answer.integrity_sha256(request.identity->key.bytes());
@@ -377,7 +384,7 @@ Outcome Engine::finish(const Request& request, stun::Builder& answer, std::optio
       answer.integrity_sha1(request.identity->key.bytes());
     }
   }
-  if (config_.fingerprint || request.message.has(Attr::kFingerprint)) answer.fingerprint();
+  if (config().fingerprint || request.message.has(Attr::kFingerprint)) answer.fingerprint();
   Outcome outcome;
   outcome.answer = answer.finish().value_or(Bytes{});
   observer_.on_request({request.tuple, request.allocation, request.message.method(), error});
@@ -400,8 +407,8 @@ std::string_view Engine::phrase_for(const Request& request, Code code, std::size
 
 Outcome Engine::refuse(const Request& request, Code code, bool challenge) {
   stun::Builder answer = begin(request, Class::kError);
-  answer.error_code(code, phrase_for(request, code, challenge ? authenticator_.challenge_size() : 0));
-  if (challenge) authenticator_.add_challenge(answer, request.tuple.client, request.now.wall);
+  answer.error_code(code, phrase_for(request, code, challenge ? rules_->authenticator.challenge_size() : 0));
+  if (challenge) rules_->authenticator.add_challenge(answer, request.tuple.client, request.now.wall);
   return finish(request, answer, code);
 }
 

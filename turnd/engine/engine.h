@@ -50,10 +50,16 @@ struct EngineConfig {
   std::string software;      // SOFTWARE; empty: not sent
 };
 
-// What the engine needs from its surroundings; all of it outlives the engine.
-struct Surroundings {
+// What a reload replaces as a whole. Whoever makes it keeps alive what it refers to for as long as it lives itself.
+struct Rules {
+  EngineConfig config;
   const auth::Authenticator& authenticator;
   const turnd::PeerPolicy& policy;
+};
+
+// What the engine needs from its surroundings; what it refers to outlives the engine.
+struct Surroundings {
+  std::shared_ptr<const Rules> rules;
   RelayPorts& ports;
   Quotas& quotas;
   Observer& observer;
@@ -84,13 +90,19 @@ struct ClientRoute {
 class Engine {
  public:
   // `worker` numbers the engine's sessions apart from those of other workers.
-  Engine(const EngineConfig& config, const Surroundings& surroundings, unsigned worker);
+  Engine(const Surroundings& surroundings, unsigned worker);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   // A STUN message from a client (classify() said kStun).
   Outcome on_message(Bytes message, const FiveTuple& tuple, ClientPath& path, const Now& now);
+
+  // The connection that carried this 5-tuple is gone: so is its allocation (RFC 8656, section 5).
+  void on_path_closed(const FiveTuple& tuple, std::string_view reason);
+  // From now on these rules hold. Allocations stay; permissions and channels for peers that are now denied go.
+  void set_rules(std::shared_ptr<const Rules> rules);
+  [[nodiscard]] const EngineConfig& config() const { return rules_->config; }
 
   // The allocation of a 5-tuple; null when there is none or it has expired.
   [[nodiscard]] Allocation* find(const FiveTuple& tuple, const Now& now);
@@ -164,13 +176,12 @@ class Engine {
   // A permission is for an IP address; where the policy knows ports, each datagram's port counts too.
   [[nodiscard]] bool allows_port(const Allocation& allocation, const Address& peer) const;
   [[nodiscard]] std::size_t count_new_peers(const Request& request) const;
+  void apply_policy(Allocation& allocation);
   void install_permission(Allocation& allocation, const IpAddress& peer, TimePoint now);
   [[nodiscard]] static bool has_unknown_attributes(const stun::MessageView& message);
   [[nodiscard]] std::optional<Address> decode_peer(Bytes value, const stun::MessageView& message) const;
 
-  const EngineConfig config_;
-  const auth::Authenticator& authenticator_;
-  const turnd::PeerPolicy& policy_;
+  std::shared_ptr<const Rules> rules_;
   RelayPorts& ports_;
   Quotas& quotas_;
   Observer& observer_;

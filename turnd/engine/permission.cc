@@ -19,7 +19,7 @@ std::optional<Address> Engine::decode_peer(Bytes value, const stun::MessageView&
 // Whether the client may name this peer at all. `any_port`: the port is not looked at, as in CreatePermission.
 std::optional<Code> Engine::check_peer(const Allocation& allocation, const Address& peer, bool any_port) {
   if (allocation.legs[peer.family() == Family::kIPv6 ? 1 : 0].relay == nullptr) return Code::kPeerAddressFamilyMismatch;
-  const turnd::PeerVerdict verdict = any_port ? policy_.check_ip(peer.ip).verdict : policy_.check(peer);
+  const turnd::PeerVerdict verdict = any_port ? rules_->policy.check_ip(peer.ip).verdict : rules_->policy.check(peer);
   if (verdict == turnd::PeerVerdict::kAllowed) return std::nullopt;
   emit(Event::Kind::kPeerDenied, allocation, {peer.ip, any_port ? std::uint16_t{0} : peer.port}, 0,
        std::chrono::seconds{0}, turnd::to_string(verdict));
@@ -29,16 +29,33 @@ std::optional<Code> Engine::check_peer(const Allocation& allocation, const Addre
 void Engine::install_permission(Allocation& allocation, const IpAddress& peer, TimePoint now) {
   Permission& permission = allocation.permissions.insert(peer, Permission{});
   if (permission.expires <= now) {
-    emit(Event::Kind::kPermissionAdded, allocation, {peer, 0}, 0, config_.permission_lifetime);
+    emit(Event::Kind::kPermissionAdded, allocation, {peer, 0}, 0, config().permission_lifetime);
   }
-  permission.expires = now + config_.permission_lifetime;
-  permission.ports_differ = policy_.check_ip(peer).ports_differ;
+  permission.expires = now + config().permission_lifetime;
+  permission.ports_differ = rules_->policy.check_ip(peer).ports_differ;
+}
+
+// After a change of the policy.
+void Engine::apply_policy(Allocation& allocation) {
+  allocation.channels.erase_if([&](std::uint16_t number, const Channel& channel) {
+    if (rules_->policy.check(channel.peer) == turnd::PeerVerdict::kAllowed) return false;
+    allocation.channel_of.erase(channel.peer);
+    emit(Event::Kind::kChannelUnbound, allocation, channel.peer, number);
+    return true;
+  });
+  allocation.permissions.erase_if([&](const IpAddress& peer, Permission& permission) {
+    const turnd::PeerPolicy::IpDecision verdict = rules_->policy.check_ip(peer);
+    permission.ports_differ = verdict.ports_differ;
+    if (verdict.verdict == turnd::PeerVerdict::kAllowed) return false;
+    emit(Event::Kind::kPermissionRemoved, allocation, {peer, 0});
+    return true;
+  });
 }
 
 bool Engine::allows_port(const Allocation& allocation, const Address& peer) const {
   const Permission* permission = allocation.permissions.find(peer.ip);
   if (permission != nullptr && !permission->ports_differ) return true;
-  return policy_.check(peer) == turnd::PeerVerdict::kAllowed;
+  return rules_->policy.check(peer) == turnd::PeerVerdict::kAllowed;
 }
 
 // How many permissions a CreatePermission request would add. Requires: its peers are well formed.
@@ -67,10 +84,10 @@ Outcome Engine::on_create_permission(const Request& request) {
     if (allocation.permissions.find(peer->ip) == nullptr) ++added;
   }
   if (peers == 0) return refuse(request, Code::kBadRequest);
-  if (allocation.permissions.size() + added > config_.max_permissions) {
+  if (allocation.permissions.size() + added > config().max_permissions) {
     // Looks closer: what has expired takes no place, and a peer named twice takes one.
     expire_parts(allocation, request.now.mono);
-    if (allocation.permissions.size() + count_new_peers(request) > config_.max_permissions) {
+    if (allocation.permissions.size() + count_new_peers(request) > config().max_permissions) {
       return refuse(request, Code::kInsufficientCapacity);
     }
   }
@@ -90,7 +107,7 @@ Outcome Engine::on_channel_bind(const Request& request) {
   if (!number_attribute || !peer_attribute) return refuse(request, Code::kBadRequest);
   const auto number = stun::decode_channel_number(number_attribute->value);
   const auto peer = decode_peer(peer_attribute->value, request.message);
-  if (!number || !peer || !config_.channels.contains(*number) || peer->port == 0) {
+  if (!number || !peer || !config().channels.contains(*number) || peer->port == 0) {
     return refuse(request, Code::kBadRequest);
   }
 
@@ -107,24 +124,24 @@ Outcome Engine::on_channel_bind(const Request& request) {
 
   const bool refresh = by_number != nullptr && by_number->expires > now;
   expire_parts(allocation, now);
-  if (!refresh && allocation.channels.size() >= config_.max_channels) {
+  if (!refresh && allocation.channels.size() >= config().max_channels) {
     return refuse(request, Code::kInsufficientCapacity);
   }
-  if (allocation.permissions.find(peer->ip) == nullptr && allocation.permissions.size() >= config_.max_permissions) {
+  if (allocation.permissions.find(peer->ip) == nullptr && allocation.permissions.size() >= config().max_permissions) {
     return refuse(request, Code::kInsufficientCapacity);
   }
 
   install_permission(allocation, peer->ip, now);
-  allocation.channels.insert(*number, Channel{*peer, {}}).expires = now + config_.channel_lifetime;
+  allocation.channels.insert(*number, Channel{*peer, {}}).expires = now + config().channel_lifetime;
   allocation.channel_of.insert(*peer, *number);
-  if (!refresh) emit(Event::Kind::kChannelBound, allocation, *peer, *number, config_.channel_lifetime);
+  if (!refresh) emit(Event::Kind::kChannelBound, allocation, *peer, *number, config().channel_lifetime);
   return succeed(request);
 }
 
 // RFC 8656, section 11.2. Indications have no answer: whatever is wrong, the datagram is dropped.
 Outcome Engine::on_send(const stun::MessageView& message, const FiveTuple& tuple, const Now& now) {
   Outcome outcome;
-  Allocation* allocation = config_.serve_turn ? find(tuple, now) : nullptr;
+  Allocation* allocation = config().serve_turn ? find(tuple, now) : nullptr;
   if (allocation == nullptr) {
     outcome.drop = Drop::kNoAllocation;
     return outcome;

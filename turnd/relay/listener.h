@@ -4,18 +4,19 @@
 
 #include "net/event_loop.h"
 #include "net/udp_socket.h"
-#include "turnd/engine/allocation.h"
+#include "turnd/relay/client_link.h"
 
 namespace turnkit::relay {
 
 class Worker;
 
-class Listener final : public engine::ClientPath, public net::IoHandler {
+class Listener final : public ClientLink, public net::IoHandler {
  public:
   Listener(Worker& worker, net::UdpSocket socket);
 
   [[nodiscard]] net::UdpSocket& socket() { return socket_; }
   void on_readable() override;
+  void send(const engine::FiveTuple& tuple, Bytes head, Bytes payload, std::uint8_t tos) override;
 
  private:
   Worker& worker_;

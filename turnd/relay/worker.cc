@@ -20,24 +20,15 @@ constexpr int kMaxIcmpErrors = 16;
 constexpr std::size_t kMaxUdpPayload = 65507;
 
 Relay& relay_of(engine::RelayEndpoint& endpoint) { return static_cast<Relay&>(endpoint); }
-Listener& listener_of(engine::ClientPath& path) { return static_cast<Listener&>(path); }
+ClientLink& link_of(engine::ClientPath& path) { return static_cast<ClientLink&>(path); }
 
 }  // namespace
 
-struct Worker::RouteMemo {
-  Allocation* allocation = nullptr;
-  engine::PeerRoute route;
-  std::uint32_t channel = 0;  // 0: nothing remembered
-};
-
-Worker::Worker(unsigned index, const engine::EngineConfig& config, const WorkerSurroundings& surroundings)
+Worker::Worker(unsigned index, std::shared_ptr<const engine::Rules> rules, const WorkerSurroundings& surroundings)
     : index_(index),
-      channels_(config.channels),
       pool_(surroundings.ports),
       ports_(*this, surroundings.ports),
-      engine_(config,
-              {surroundings.authenticator, surroundings.policy, ports_, surroundings.quotas, surroundings.observer},
-              index) {}
+      engine_({std::move(rules), ports_, surroundings.quotas, surroundings.observer}, index) {}
 
 Worker::~Worker() { stop(); }
 
@@ -70,6 +61,10 @@ void Worker::set_external_ips(const engine::ExternalIps& ips) {
   loop_.post([this, ips] { engine_.set_external_ips(ips); });
 }
 
+void Worker::set_rules(std::shared_ptr<const engine::Rules> rules) {
+  loop_.post([this, rules = std::move(rules)] { engine_.set_rules(rules); });
+}
+
 void Worker::flush_sends() {
   if (!sending_.empty()) sending_.flush();
   scratch_.clear();
@@ -94,19 +89,22 @@ void Worker::on_client_datagram(Listener& listener, const net::Datagram& datagra
   if (datagram.source.port == 0) return drop(Drop::kForgedSource);
   const engine::FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
   RouteMemo memo;
-  datagram.for_each_segment([&](Bytes segment) {
-    switch (stun::classify(segment, channels_)) {
-      case stun::PacketKind::kChannelData:
-        return on_channel_data(tuple, segment, datagram.tos, memo);
-      case stun::PacketKind::kStun:
-        memo = {};  // the message may end the allocation
-        return on_stun(listener, tuple, segment, datagram.tos);
-      case stun::PacketKind::kEmpty:
-        return drop(Drop::kEmpty);
-      default:
-        return drop(Drop::kNotTurn);
-    }
-  });
+  datagram.for_each_segment([&](Bytes segment) { on_client_message(listener, tuple, segment, datagram.tos, memo); });
+}
+
+void Worker::on_client_message(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos,
+                               RouteMemo& memo) {
+  switch (stun::classify(message, engine_.config().channels)) {
+    case stun::PacketKind::kChannelData:
+      return on_channel_data(tuple, message, tos, memo);
+    case stun::PacketKind::kStun:
+      memo = {};  // the message may end the allocation
+      return on_stun(link, tuple, message, tos);
+    case stun::PacketKind::kEmpty:
+      return drop(Drop::kEmpty);
+    default:
+      return drop(Drop::kNotTurn);
+  }
 }
 
 void Worker::on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo) {
@@ -122,24 +120,19 @@ void Worker::on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std:
   send_to_peer(*memo.allocation, *memo.route.relay, memo.route.peer, channel_data->data, tos);
 }
 
-void Worker::on_stun(Listener& listener, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos) {
+void Worker::on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos) {
   // A message that claims to come from ourselves would have us answer ourselves for ever.
   if (std::find(own_addresses_.begin(), own_addresses_.end(), tuple.client) != own_addresses_.end()) {
     return drop(Drop::kForgedSource);
   }
-  const engine::Outcome outcome = engine_.on_message(message, tuple, listener, loop_.now());
+  const engine::Outcome outcome = engine_.on_message(message, tuple, link, loop_.now());
   if (outcome.relay != nullptr) {
     if (outcome.dont_fragment) return send_unfragmented(outcome, tos);
     return send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
   }
   if (outcome.answer.empty()) return drop(outcome.drop);
   make_room(outcome.answer.size());
-  sending_.add({.socket = &listener.socket(),
-                .to = tuple.client,
-                .head = {},
-                .payload = scratch_.keep(outcome.answer),
-                .tos = 0,
-                .from = listener.socket().is_wildcard() ? &tuple.server.ip : nullptr});
+  link.send(tuple, {}, scratch_.keep(outcome.answer), 0);
 }
 
 void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
@@ -228,13 +221,7 @@ void Worker::send_indication(Allocation& allocation, const Address& peer, Bytes 
 void Worker::send_to_client(Allocation& allocation, Bytes head, Bytes payload, std::uint8_t tos) {
   allocation.client_usage.sent_packets++;
   allocation.client_usage.sent_bytes += head.size() + payload.size();
-  net::UdpSocket& socket = listener_of(*allocation.path).socket();
-  sending_.add({.socket = &socket,
-                .to = allocation.tuple.client,
-                .head = head,
-                .payload = payload,
-                .tos = tos,
-                .from = socket.is_wildcard() ? &allocation.tuple.server.ip : nullptr});
+  link_of(*allocation.path).send(allocation.tuple, head, payload, tos);
 }
 
 // RFC 8656, section 11.5. Also called when a read found nothing but the error that an ICMP message left on the socket.

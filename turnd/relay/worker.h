@@ -17,6 +17,7 @@
 #include "net/event_loop.h"
 #include "net/udp_batch.h"
 #include "turnd/engine/engine.h"
+#include "turnd/relay/client_link.h"
 #include "turnd/relay/listener.h"
 #include "turnd/relay/port_pool.h"
 #include "turnd/relay/relay.h"
@@ -26,8 +27,6 @@ namespace turnkit::relay {
 
 // What every worker gets to see of the server; all of it outlives the workers.
 struct WorkerSurroundings {
-  const auth::Authenticator& authenticator;
-  const turnd::PeerPolicy& policy;
   PortPool& ports;
   engine::Quotas& quotas;
   engine::Observer& observer;  // called from every worker's thread
@@ -35,7 +34,7 @@ struct WorkerSurroundings {
 
 class Worker {
  public:
-  Worker(unsigned index, const engine::EngineConfig& config, const WorkerSurroundings& surroundings);
+  Worker(unsigned index, std::shared_ptr<const engine::Rules> rules, const WorkerSurroundings& surroundings);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -49,6 +48,7 @@ class Worker {
   void stop();
   // Thread-safe: takes effect in the worker's thread.
   void set_external_ips(const engine::ExternalIps& ips);
+  void set_rules(std::shared_ptr<const engine::Rules> rules);
 
   // The hops, called by listeners and relays in the worker's thread.
   void on_listener_readable(Listener& listener);
@@ -56,10 +56,22 @@ class Worker {
   // This worker's relayed addresses, for hand-over between two of them. A relay registers itself while it is attached.
   void add_relay(Relay& relay) { relays_.insert_or_assign(relay.local(), &relay); }
   void remove_relay(const Relay& relay) { relays_.erase(relay.local()); }
+  // One message from a client, whatever it came on; `message` stays until flush_sends(). The memo speeds up runs: one
+  // for all messages of one read, of one client.
+  struct RouteMemo {
+    engine::Allocation* allocation = nullptr;
+    engine::PeerRoute route;
+    std::uint32_t channel = 0;  // 0: nothing remembered
+  };
+  void on_client_message(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos,
+                         RouteMemo& memo);
+  void queue(const net::Outgoing& datagram) { sending_.add(datagram); }
+  void drop(engine::Drop reason, std::uint64_t datagrams = 1) { drops_[static_cast<std::size_t>(reason)] += datagrams; }
   // Hands everything queued to the kernel. What was received and is still being handled stays.
   void flush_sends();
 
   [[nodiscard]] net::EventLoop& loop() { return loop_; }
+  [[nodiscard]] engine::Engine& engine() { return engine_; }
 
  private:
   // Relayed ports for this worker's engine.
@@ -79,9 +91,7 @@ class Worker {
   void run();
   void end_turn();
   void on_client_datagram(Listener& listener, const net::Datagram& datagram);
-  void on_stun(Listener& listener, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
-  // The route of the segment before, for the segments of one run.
-  struct RouteMemo;
+  void on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
   void on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo);
   void send_to_peer(engine::Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
                     std::uint8_t tos);
@@ -95,11 +105,9 @@ class Worker {
   void on_icmp_errors(Relay& relay);
   // Makes scratch memory for `bytes` more.
   void make_room(std::size_t bytes);
-  void drop(engine::Drop reason, std::uint64_t datagrams = 1) { drops_[static_cast<std::size_t>(reason)] += datagrams; }
   void log_drops();
 
   const unsigned index_;
-  const stun::ChannelRange channels_;
   net::EventLoop loop_;
   net::RecvBatch received_;
   net::SendBatch sending_;

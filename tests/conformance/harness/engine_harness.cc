@@ -99,7 +99,9 @@ EngineHarness::EngineHarness(const Options& options, std::uint64_t seed)
   policy_.set_host_addresses(relays);
   policy_.set_relay_range(relays, options.min_port, options.max_port);
   engine_ = std::make_unique<engine::Engine>(
-      config(), engine::Surroundings{authenticator_, policy_, ports_, quotas_, ledger_}, 0);
+      engine::Surroundings{std::make_shared<engine::Rules>(engine::Rules{config(), authenticator_, policy_}), ports_,
+                           quotas_, ledger_},
+      0);
 }
 
 // Whatever a test did, nothing may be left over.
