@@ -246,4 +246,13 @@ void judge_other_version(Check& check) {
   check.advice.push_back("Use the same version at both ends for loss and round-trip times.");
 }
 
+void judge_foreign(const ForeignData& foreign, std::string_view advice, Check& check) {
+  set_directions(check, PathState::kWorks, PathState::kWorks);
+  const bool person = foreign.kind == Foreign::kText || foreign.kind == Foreign::kOther;
+  set(check, person ? Verdict::kPass : Verdict::kWarn, Confidence::kHigh, foreign_reason(foreign.kind),
+      fmt::format("{}: data flows both ways; {} answered", name_of(check), foreign_name(foreign.kind)));
+  check.details.push_back(fmt::format("It sent {} bytes: \"{}\"", foreign.bytes, foreign.excerpt));
+  if (!person) check.advice.emplace_back(advice);
+}
+
 }  // namespace turnkit::probe

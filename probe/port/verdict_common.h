@@ -32,5 +32,7 @@ void add_account_facts(Check& check, const ServerAccount& account);
 void judge_icmp(const IcmpSeen& icmp, const Address& target, const Address& local, Check& check);
 void judge_own_system(int error, Check& check);  // the own system did not even send
 void judge_other_version(Check& check);
+// Somebody else's answer. `advice` is for one that no person typed.
+void judge_foreign(const ForeignData& foreign, std::string_view advice, Check& check);
 
 }  // namespace turnkit::probe

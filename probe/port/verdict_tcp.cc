@@ -21,17 +21,6 @@ void judge_answered(const TcpEvidence& e, Check& check) {
   add_mapping(check, e.mapped, e.local);
 }
 
-void judge_foreign(const TcpEvidence& e, Check& check) {
-  set_directions(check, PathState::kWorks, PathState::kWorks);
-  const bool person = e.foreign.kind == Foreign::kText || e.foreign.kind == Foreign::kOther;
-  set(check, person ? Verdict::kPass : Verdict::kWarn, Confidence::kHigh, foreign_reason(e.foreign.kind),
-      fmt::format("{}: data flows both ways; {} answered", name_of(check), foreign_name(e.foreign.kind)));
-  check.details.push_back(fmt::format("It sent {} bytes: \"{}\"", e.foreign.bytes, e.foreign.excerpt));
-  if (!person)
-    check.advice.push_back(
-        "It is not a media server such as rtcd: check what owns the port, and that no web proxy stands in between.");
-}
-
 void judge_connected_silence(const TcpEvidence& e, const std::string& host, Check& check) {
   check.details.push_back(fmt::format("Connected in {:.2f} ms.", e.connect_ms));
   if (e.closed_on_text) {
@@ -157,7 +146,10 @@ Check judge_tcp(const TcpEvidence& e, const std::string& host) {
   } else if (e.answered != 0) {
     judge_answered(e, check);
   } else if (e.foreign.kind != Foreign::kNone) {
-    judge_foreign(e, check);
+    judge_foreign(
+        e.foreign,
+        "It is not a media server such as rtcd: check what owns the port, and that no web proxy stands in between.",
+        check);
   } else if (e.other_version) {
     judge_other_version(check);
   } else {

@@ -92,17 +92,6 @@ void judge_by_account(const UdpEvidence& e, const std::string& host, Check& chec
       "port for UDP too, and check that this network lets UDP out.");
 }
 
-void judge_foreign(const UdpEvidence& e, Check& check) {
-  set_directions(check, PathState::kWorks, PathState::kWorks);
-  const bool person = e.foreign.kind == Foreign::kText || e.foreign.kind == Foreign::kOther;
-  set(check, person ? Verdict::kPass : Verdict::kWarn, Confidence::kHigh, foreign_reason(e.foreign.kind),
-      fmt::format("{}: data flows both ways; {} answered", name_of(check), foreign_name(e.foreign.kind)));
-  check.details.push_back(fmt::format("It sent {} bytes: \"{}\"", e.foreign.bytes, e.foreign.excerpt));
-  if (!person)
-    check.advice.push_back(
-        "It is not a media server such as rtcd, which never answers strangers: check what owns the port there.");
-}
-
 void judge_silence(const UdpEvidence& e, const std::string& host, Check& check) {
   set(check, Verdict::kUnconfirmed, Confidence::kLow, "silence", fmt::format("{}: nothing came back", name_of(check)));
   check.details.push_back(fmt::format(
@@ -141,7 +130,9 @@ Check judge_udp(const UdpEvidence& e, const std::string& host) {
   if (e.answered != 0) {
     judge_answered(e, check);
   } else if (e.foreign.kind != Foreign::kNone) {
-    judge_foreign(e, check);
+    judge_foreign(
+        e.foreign,
+        "It is not a media server such as rtcd, which never answers strangers: check what owns the port there.", check);
   } else if (e.other_version) {
     judge_other_version(check);
   } else if (e.sent == 0) {
