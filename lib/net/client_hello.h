@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"
@@ -17,8 +17,8 @@ enum class FirstBytes : std::uint8_t { kNeedMore, kTls, kStun, kHttp, kProxy, kO
 FirstBytes judge_first_bytes(Bytes start);
 
 struct ClientHello {
-  std::string_view server_name;        // empty: none, or not a host name; points into the input
-  std::vector<std::string_view> alpn;  // as offered
+  std::string server_name;        // in lower case; empty: none, or not a host name
+  std::vector<std::string> alpn;  // as offered
 };
 struct HelloResult {
   enum class State : std::uint8_t { kNeedMore, kBroken, kDone };

@@ -49,4 +49,12 @@ std::optional<Address> local_address(int fd) {
   return from_sockaddr(name);
 }
 
+std::optional<Address> peer_address(int fd) {
+  SockAddr name;
+  name.base.sa_family = AF_UNSPEC;
+  socklen_t size = sizeof(name);
+  if (::getpeername(fd, &name.base, &size) != 0) return std::nullopt;
+  return from_sockaddr(name);
+}
+
 }  // namespace turnkit::net

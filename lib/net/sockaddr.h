@@ -24,7 +24,8 @@ socklen_t to_sockaddr(const Address& address, SockAddr& out, std::uint32_t scope
 std::optional<Address> from_sockaddr(const SockAddr& in);
 IpAddress to_ip(const in_addr& in);
 IpAddress to_ip(const in6_addr& in);
-// getsockname(2).
+// getsockname(2) and getpeername(2).
 std::optional<Address> local_address(int fd);
+std::optional<Address> peer_address(int fd);
 
 }  // namespace turnkit::net

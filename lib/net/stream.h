@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "net/fd.h"
+#include "net/sockaddr.h"  // local_address(), peer_address()
 
 namespace turnkit::net {
 
@@ -38,8 +39,8 @@ class Stream {
   // Moves up to out.size() bytes. TLS may hold decrypted bytes that poll(2) does not show: read until kWantRead, or
   // until has_buffered() is false.
   virtual StreamIo read(MutableBytes out) = 0;
-  // Moves as many bytes as go at once. After kWantRead or kWantWrite the next call must begin with the same bytes (more
-  // may follow them).
+  // Moves as many bytes as go at once. What was not moved must be what the next call begins with (more may follow):
+  // TLS may have encrypted it already.
   virtual StreamIo write(Bytes data) = 0;
   // Ends our output: FIN, under TLS close_notify first. Input goes on.
   virtual void end_output() = 0;
@@ -80,8 +81,5 @@ Accepted tcp_accept(int listener);
 Result<UniqueFd> tcp_connect(const Address& peer, const Address& local = {});
 // The errno of a connection attempt, 0 when it succeeded.
 int tcp_connect_error(int fd);
-// The real local and remote addresses of a socket.
-Address local_address(int fd);
-Address peer_address(int fd);
 
 }  // namespace turnkit::net
