@@ -309,6 +309,7 @@ CommandLine parse_command_line(int argc, char** argv, const Environment& environ
   out.exit_code = draft.errors.empty() ? kExitOk : kExitUsage;
   out.errors = std::move(draft.errors);
   out.warnings = std::move(draft.warnings);
+  out.notes = std::move(draft.notes);
   out.config = std::move(draft.config);
   return out;
 }

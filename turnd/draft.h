@@ -17,6 +17,7 @@ struct Draft {
   Config config;
   std::vector<std::string> errors;
   std::vector<std::string> warnings;
+  std::vector<std::string> notes;  // worth a line in the log, but nothing to change
 
   // Flags that no field of Config keeps as they were given.
   bool lt_cred_mech = false;
@@ -24,6 +25,14 @@ struct Draft {
   bool no_auth = false;
   bool no_stdout_log = false;
   bool check_config = false;
+  bool unauthorized_ratelimit = false;
+  std::uint32_t unauthorized_rps = 10;
+  std::optional<std::uint16_t> alt_listening_port;
+  std::optional<std::uint16_t> alt_tls_listening_port;
+  std::string cert;  // file names as they were given
+  std::string pkey;
+  std::string ca_file;
+  std::string dh_file;
   std::string log_file;
   std::string proc_user;
   std::string proc_group;
@@ -50,5 +59,7 @@ struct Draft {
 // settle() last.
 void settle_realm(Draft& draft, const Environment& environment);
 void settle(Draft& draft, const Environment& environment);
+// Part of settle(): finds the files of TLS, and says where it cannot be served.
+void settle_tls(Draft& draft, const Environment& environment);
 
 }  // namespace turnkit::turnd

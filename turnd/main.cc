@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
     return fail(turnd::kExitStartup, configured.error());
   }
   log::info("{}", turnd::describe(line.config.origin));
+  for (const std::string& note : line.notes) log::info("{}", note);
   for (const std::string& warning : line.warnings) log::warning("{}", warning);
   const int code = serve(line.config, random);
   log::flush();

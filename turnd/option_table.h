@@ -1,4 +1,4 @@
-// The two halves of the option table.
+// The option table's parts: turnd's options by what they are about, and coturn's keys without a function here.
 #pragma once
 
 #include <span>
@@ -7,7 +7,28 @@
 
 namespace turnkit::turnd {
 
-std::span<const Option> live_options();  // option_table.cc
+// The groups of --help.
+inline constexpr const char* kCommand = "Command line only";
+inline constexpr const char* kListen = "Listening";
+inline constexpr const char* kTls = "TLS and DTLS";
+inline constexpr const char* kShare = "Sharing ports with a web server";
+inline constexpr const char* kRelay = "Relaying";
+inline constexpr const char* kRedirect = "Redirection";
+inline constexpr const char* kLimit = "Limits";
+inline constexpr const char* kPeer = "Peers";
+inline constexpr const char* kAuth = "Authentication";
+inline constexpr const char* kRealm = "Realms";
+inline constexpr const char* kAnswer = "Answers";
+inline constexpr const char* kLog = "Logging";
+inline constexpr const char* kProcess = "Process";
+
+std::span<const Option> listening_options();  // options_listen.cc
+std::span<const Option> tls_options();        // options_tls.cc
+std::span<const Option> relay_options();      // options_relay.cc
+std::span<const Option> auth_options();       // options_auth.cc
+std::span<const Option> process_options();    // options_process.cc
+
+std::span<const Option> live_options();  // option_table.cc: all of the above
 std::span<const Option> coturn_keys();   // coturn_keys.cc
 
 }  // namespace turnkit::turnd

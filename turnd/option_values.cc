@@ -23,20 +23,6 @@ bool is_host_label(std::string_view label) {
          std::all_of(label.begin(), label.end(), valid);
 }
 
-// A DNS name whose last label is not a number, so that a mistyped IPv4 address is not one.
-bool is_host_name(std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  if (name.empty() || name.size() > 253) return false;
-  std::string_view label;
-  for (std::size_t start = 0; start <= name.size();) {
-    const std::size_t dot = std::min(name.find('.', start), name.size());
-    label = name.substr(start, dot - start);
-    if (!is_host_label(label)) return false;
-    start = dot + 1;
-  }
-  return !std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 // "host", "host:port", an address, or an address and port, as "host:port".
 std::optional<std::string> stun_server(std::string_view text) {
   constexpr std::uint16_t kStunPort = 3478;
@@ -65,6 +51,19 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+bool is_host_name(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.empty() || name.size() > 253) return false;
+  std::string_view label;
+  for (std::size_t start = 0; start <= name.size();) {
+    const std::size_t dot = std::min(name.find('.', start), name.size());
+    label = name.substr(start, dot - start);
+    if (!is_host_label(label)) return false;
+    start = dot + 1;
+  }
+  return !std::all_of(label.begin(), label.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
 
 Result<bool> parse_flag(std::string_view text) {
   if (text.empty()) return true;
@@ -128,7 +127,7 @@ Result<StaticUser> parse_user(std::string_view text, std::string_view realm) {
   if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) {
     return Error{"expected NAME:PASSWORD, or NAME:0x and a key of 32 hex digits"};
   }
-  StaticUser user{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
+  StaticUser user{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1)), std::string(realm)};
   const std::string shown = escaped(user.name);
   if (user.secret.starts_with("0x")) {
     const std::string_view hex = std::string_view(user.secret).substr(2);

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "turnd/config.h"
@@ -21,6 +23,30 @@ Result<IpAddress> parse_ip(std::string_view text);
 Result<ExternalIp> parse_external_ip(std::string_view text);
 // NAME:PASSWORD or NAME:0xKEY. The error never holds the secret.
 Result<StaticUser> parse_user(std::string_view text, std::string_view realm);
+// REALM:NAME:PASSWORD or REALM:NAME:0xKEY.
+Result<StaticUser> parse_realm_user(std::string_view text);
+// KID:BASE64[:ALG[:REALM[:TIMESTAMP[:LIFETIME]]]]; a key that is longer than the algorithm's is cut, as coturn does.
+Result<OAuthKey> parse_oauth_key(std::string_view text);
+// ORIGIN=REALM, the origin in canonical form.
+Result<std::pair<std::string, std::string>> parse_origin_realm(std::string_view text);
+// "scheme://host[:port]" in lower case, without path and without the default port of http and https; other text is
+// returned as it is. ORIGIN values (RFC 7064's draft) are compared in this form.
+std::string canonical_origin(std::string_view text);
+
+struct RealmOption {
+  std::string realm;
+  std::string name;  // max-bps, total-quota or user-quota
+  std::uint64_t value = 0;
+};
+// REALM:NAME=N.
+Result<RealmOption> parse_realm_option(std::string_view text);
+// An address or host name with a port, which may be left out where there is a default; names are resolved now. Never
+// an empty list.
+Result<std::vector<Address>> parse_endpoint(std::string_view text, std::uint16_t default_port = 0);
+// A DNS name whose last label is not a number, so that a mistyped IPv4 address is not one.
+bool is_host_name(std::string_view name);
+// A host name for SNI, in lower case; "*." in front stands for one label.
+Result<std::string> parse_server_name(std::string_view text);
 Result<log::Level> parse_log_level(std::string_view text);
 
 // The entry of `names` that is closest to `word` when it is close enough to be a slip of the hand; empty otherwise.

@@ -1,4 +1,4 @@
-// The option table as a whole, how one option takes effect, and the rules between options.
+// How one option takes effect, and the rules between options.
 #include "turnd/options.h"
 
 #include <fmt/format.h>
@@ -9,7 +9,6 @@
 #include "base/encoding.h"
 #include "turnd/apply.h"
 #include "turnd/draft.h"
-#include "turnd/option_table.h"
 #include "turnd/option_values.h"
 
 namespace turnkit::turnd {
@@ -64,15 +63,45 @@ void settle_relay(Draft& draft) {
   }
   if (config.no_udp_relay && config.no_tcp_relay) {
     refuse_pair(draft, "no-udp-relay", "no-tcp-relay", "nothing could be relayed; use stun-only for a STUN server");
-  } else if (config.no_udp_relay) {
-    draft.warnings.push_back(draft.place("no-udp-relay") +
-                             ": this version has no TCP relay, so no allocation can succeed");
   }
   if (config.bps_capacity != 0 && config.max_bps == 0) {
     fail(draft, draft.place("bps-capacity") + ": needs max-bps, the share of one allocation");
   }
   if (config.no_stun && config.stun_only) {
     draft.warnings.push_back(draft.place("no-stun") + ": together with stun-only nothing at all is answered");
+  }
+}
+
+void settle_listeners(Draft& draft) {
+  Config& config = draft.config;
+  const auto next = [](std::uint16_t port) { return port == 0 || port == 65535 ? port : std::uint16_t(port + 1); };
+  config.alt_listening_port = draft.alt_listening_port.value_or(0);
+  if (config.alt_listening_port == 0) config.alt_listening_port = next(config.listening_port);
+  config.alt_tls_listening_port = draft.alt_tls_listening_port.value_or(0);
+  if (config.alt_tls_listening_port == 0) config.alt_tls_listening_port = next(config.tls_listening_port);
+  if (config.no_udp && config.no_tcp && config.no_tls && config.no_dtls) {
+    fail(draft, draft.place("no-udp") + ": no-tcp, no-tls and no-dtls are on too, so nothing listens; remove one");
+  }
+  if (config.udp_self_balance && config.aux_servers.empty()) {
+    draft.warnings.push_back(draft.place("udp-self-balance") + ": ignored, because there is no aux-server");
+    config.udp_self_balance = false;
+  }
+}
+
+void settle_answers(Draft& draft) {
+  Config& config = draft.config;
+  if (draft.unauthorized_ratelimit) {
+    config.unauthorized_rps = draft.unauthorized_rps;
+  } else if (given(draft, "unauthorized-ratelimit-rps")) {
+    draft.warnings.push_back(draft.place("unauthorized-ratelimit-rps") +
+                             ": ignored, because unauthorized-ratelimit is off");
+  }
+  if (config.server_name.empty()) config.server_name = config.realm;
+  if (config.oauth && config.oauth_keys.empty()) {
+    draft.warnings.push_back(draft.place("oauth") + ": there is no oauth-key, so no token can be opened");
+  }
+  if (!config.oauth && !config.oauth_keys.empty()) {
+    draft.warnings.push_back(draft.place("oauth-key") + ": not used, because oauth is off");
   }
 }
 
@@ -90,21 +119,6 @@ void settle_log(Draft& draft) {
 }
 
 }  // namespace
-
-std::span<const Option> option_table() {
-  static const std::vector<Option> kTable = [] {
-    std::vector<Option> table;
-    for (const auto& part : {live_options(), coturn_keys()}) table.insert(table.end(), part.begin(), part.end());
-    return table;
-  }();
-  return kTable;
-}
-
-const Option* find_option(std::string_view name) {
-  const std::span<const Option> table = option_table();
-  const auto it = std::find_if(table.begin(), table.end(), [&](const Option& option) { return option.name == name; });
-  return it == table.end() ? nullptr : &*it;
-}
 
 std::string suggestion(std::string_view name) {
   std::vector<std::string_view> names;
@@ -166,7 +180,10 @@ void settle_realm(Draft& draft, const Environment& environment) {
 
 void settle(Draft& draft, const Environment& environment) {
   settle_auth(draft);
+  settle_tls(draft, environment);
+  settle_listeners(draft);
   settle_relay(draft);
+  settle_answers(draft);
   settle_log(draft);
   const unsigned cpus = draft.cpus.value_or(0) != 0 ? *draft.cpus : environment.cpus;
   draft.config.relay_threads = std::clamp(draft.relay_threads.value_or(cpus), 1U, kMaxThreads);

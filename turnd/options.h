@@ -76,6 +76,7 @@ struct CommandLine {
   std::string out;                    // for standard output: help, version, the report of --check-config
   std::vector<std::string> errors;    // for standard error, a line each
   std::vector<std::string> warnings;  // for the log, once it is configured
+  std::vector<std::string> notes;     // the same, of level info
   Config config;
 };
 

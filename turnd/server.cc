@@ -88,7 +88,7 @@ Server::Server(const Config& config, Random& random)
       store_(stores_in_use(config, users_, secrets_)),
       quotas_({config.user_quota, config.total_quota, config.max_bps, config.bps_capacity}) {
   for (const StaticUser& user : config_.users) {
-    if (!users_.add(user.name, config_.realm, user.secret)) {
+    if (!users_.add(user.name, user.realm, user.secret)) {
       log::error("user {}: the key is not usable; the user is left out", user.name);
     }
   }
