@@ -150,4 +150,30 @@ std::string escaped(Bytes untrusted, std::size_t max_bytes) {
   return out;
 }
 
+std::string json_string(std::string_view text) {
+  const Bytes bytes = as_bytes(text);
+  std::string out = "\"";
+  std::size_t i = 0;
+  while (i < bytes.size()) {
+    const CodePoint c = decode_utf8(bytes.subspan(i));
+    if (c.size == 0) {
+      out += "\xEF\xBF\xBD";
+      ++i;
+      continue;
+    }
+    if (c.value == '"' || c.value == '\\') {
+      out += '\\';
+      out += static_cast<char>(c.value);
+    } else if (c.value < 0x20 || c.value == 0x7F) {
+      out += "\\u00";
+      out.push_back(kHexDigits[c.value >> 4]);
+      out.push_back(kHexDigits[c.value & 15]);
+    } else {
+      out += as_text(bytes.subspan(i, c.size));
+    }
+    i += c.size;
+  }
+  return out += '"';
+}
+
 }  // namespace turnkit

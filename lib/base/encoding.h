@@ -23,4 +23,7 @@ inline std::string escaped(std::string_view untrusted, std::size_t max_bytes = 1
   return escaped(as_bytes(untrusted), max_bytes);
 }
 
+// A JSON string with its quotes; broken UTF-8 becomes U+FFFD.
+std::string json_string(std::string_view text);
+
 }  // namespace turnkit

@@ -1,6 +1,5 @@
-// The only file that sees spdlog. One line a message, as coturn 4.17 writes it: "<ISO 8601 time> LEVEL text". Each line
-// goes out with one write, so that scripts that wait for a start-up line see it, a crash loses nothing, and no thread
-// is needed to flush.
+// The only file that sees spdlog. Each line goes out with one write, so that scripts that wait for a start-up line see
+// it, a crash loses nothing, and no thread is needed to flush.
 #include "base/log.h"
 
 #include <fcntl.h>
@@ -16,20 +15,19 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <utility>
 #include <vector>
+
+#include "base/log_line.h"
 
 namespace turnkit::log {
 
 namespace {
-
-constexpr std::size_t kMaxLine = 1023;  // with the line end, as in coturn
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
@@ -47,105 +45,46 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::off;
 }
 
-std::string_view level_name(spdlog::level::level_enum level) {
+Level from_spdlog(spdlog::level::level_enum level) {
   switch (level) {
     case spdlog::level::trace:
     case spdlog::level::debug:
-      return "DEBUG";
+      return Level::kDebug;
     case spdlog::level::info:
-      return "INFO";
+      return Level::kInfo;
     case spdlog::level::warn:
-      return "WARNING";
+      return Level::kWarning;
     default:
-      return "ERROR";
+      return Level::kError;
   }
 }
 
-// strftime with %f for the three digits of the milliseconds, and %:z for "+02:00". The text of one second is kept.
-class Timestamp {
- public:
-  explicit Timestamp(std::string format) : format_(format.empty() ? "%Y-%m-%dT%H:%M:%S.%f%:z" : std::move(format)) {}
-
-  std::string_view text(std::chrono::system_clock::time_point time) {
-    const auto second = std::chrono::floor<std::chrono::seconds>(time);
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time - second).count();
-    if (second != second_ || text_.empty()) render(second);
-    for (const std::size_t at : milliseconds_at_) fmt::format_to_n(text_.data() + at, 3, "{:03}", ms);
-    return text_;
-  }
-
- private:
-  void render(std::chrono::sys_seconds second) {
-    second_ = second;
-    const std::time_t t = std::chrono::system_clock::to_time_t(second);
-    std::tm local{};
-    ::localtime_r(&t, &local);
-    text_.clear();
-    milliseconds_at_.clear();
-    std::string piece;
-    for (std::size_t i = 0; i < format_.size(); ++i) {
-      if (format_[i] == '%' && format_.compare(i, 2, "%f") == 0) {
-        append(piece, local);
-        milliseconds_at_.push_back(text_.size());
-        text_ += "000";
-        i += 1;
-      } else if (format_.compare(i, 3, "%:z") == 0) {
-        append(piece, local);
-        append_offset(local);
-        i += 2;
-      } else {
-        piece += format_[i];
-        if (format_[i] == '%' && i + 1 < format_.size()) piece += format_[++i];
-      }
-    }
-    append(piece, local);
-  }
-  void append(std::string& piece, const std::tm& local) {
-    std::array<char, 128> out{};
-    if (!piece.empty()) text_.append(out.data(), std::strftime(out.data(), out.size(), piece.c_str(), &local));
-    piece.clear();
-  }
-  void append_offset(const std::tm& local) {
-    const long minutes = local.tm_gmtoff / 60;
-    text_ += fmt::format("{}{:02}:{:02}", minutes < 0 ? '-' : '+', std::abs(minutes) / 60, std::abs(minutes) % 60);
-  }
-
-  const std::string format_;
-  std::chrono::sys_seconds second_{};
-  std::string text_;
-  std::vector<std::size_t> milliseconds_at_;
-};
-
-// The length of `text` cut to at most `max` bytes without cutting a UTF-8 sequence.
-std::size_t cut_length(std::string_view text, std::size_t max) {
-  if (text.size() <= max) return text.size();
-  while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xC0) == 0x80) --max;
-  return max;
+// Seconds of Shape::kCoturn46 count from the first use of the log.
+std::chrono::system_clock::time_point start_of_process() {
+  static const std::chrono::system_clock::time_point start = std::chrono::system_clock::now();
+  return start;
 }
 
 class LineFormatter final : public spdlog::formatter {
  public:
-  explicit LineFormatter(std::string timestamp_format)
-      : timestamp_format_(std::move(timestamp_format)), timestamp_(timestamp_format_) {}
+  LineFormatter(Shape shape, std::string timestamp_format)
+      : shape_(shape),
+        timestamp_format_(std::move(timestamp_format)),
+        writer_(shape_, timestamp_format_, start_of_process()) {}
 
   void format(const spdlog::details::log_msg& msg, spdlog::memory_buf_t& dest) override {
-    const auto append = [&dest](std::string_view s) { dest.append(s.data(), s.data() + s.size()); };
-    append(timestamp_.text(msg.time));
-    append(" ");
-    append(level_name(msg.level));
-    append(" ");
-    const std::string_view text(msg.payload.data(), msg.payload.size());
-    const std::size_t room = dest.size() < kMaxLine - 1 ? kMaxLine - 1 - dest.size() : 0;
-    append(text.substr(0, cut_length(text, room)));
-    append("\n");
+    const std::string_view line = writer_.line(
+        {msg.time, from_spdlog(msg.level), msg.thread_id, std::string_view(msg.payload.data(), msg.payload.size())});
+    dest.append(line.data(), line.data() + line.size());
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
-    return std::make_unique<LineFormatter>(timestamp_format_);
+    return std::make_unique<LineFormatter>(shape_, timestamp_format_);
   }
 
  private:
+  const Shape shape_;
   const std::string timestamp_format_;
-  Timestamp timestamp_;
+  LineWriter writer_;
 };
 
 // A file opened for appending, written without a buffer.
@@ -191,16 +130,24 @@ class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 struct State {
   std::atomic<Level> level{Level::kInfo};
+  std::atomic<bool> anonymize{false};
+  std::shared_mutex mutex;  // guards what follows; held shared while a message is written
+  Shape shape = Shape::kText;
   std::shared_ptr<spdlog::logger> logger;
   std::shared_ptr<FileSink> file;
 
-  State() { install({std::make_shared<spdlog::sinks::stderr_sink_mt>()}, {}, Level::kInfo); }
-  void install(std::vector<spdlog::sink_ptr> sinks, const std::string& timestamp_format, Level new_level) {
+  State() {
+    (void)start_of_process();
+    install({std::make_shared<spdlog::sinks::stderr_sink_mt>()}, {});
+  }
+  void install(std::vector<spdlog::sink_ptr> sinks, const Config& config) {
     logger = std::make_shared<spdlog::logger>("turnkit", sinks.begin(), sinks.end());
-    logger->set_formatter(std::make_unique<LineFormatter>(timestamp_format));
+    logger->set_formatter(std::make_unique<LineFormatter>(config.shape, config.timestamp_format));
     logger->set_level(spdlog::level::trace);  // enabled() filters
     logger->flush_on(spdlog::level::warn);
-    level.store(new_level, std::memory_order_relaxed);
+    shape = config.shape;
+    anonymize.store(config.anonymize, std::memory_order_relaxed);
+    level.store(config.level, std::memory_order_relaxed);
   }
 };
 
@@ -227,19 +174,6 @@ std::optional<int> facility_number(std::string_view name) {
   return std::nullopt;
 }
 
-constexpr bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
-
-// The message on one line: blanks for line ends and tabs, '?' for other control characters, nothing for those at the
-// end.
-std::string flattened(std::string_view message) {
-  while (!message.empty() && is_control(message.back())) message.remove_suffix(1);
-  std::string out(message);
-  for (char& c : out) {
-    if (is_control(c)) c = c == '\n' || c == '\r' || c == '\t' ? ' ' : '?';
-  }
-  return out;
-}
-
 }  // namespace
 
 Status configure(const Config& config) {
@@ -255,32 +189,55 @@ Status configure(const Config& config) {
     file = std::make_shared<FileSink>(config.file, fd);
     sinks.push_back(file);
   }
-  if (config.to_syslog) {
-    const auto facility = facility_number(config.syslog_facility);
-    if (!facility) {
-      return Error{
-          fmt::format("Unknown syslog facility {}; it must be one of syslog(3), such as LOG_DAEMON or LOG_LOCAL1.",
-                      config.syslog_facility)};
-    }
-    state().install({}, {}, Level::kOff);  // an earlier syslog sink closes before the next one opens the same log
-    sinks.push_back(std::make_shared<spdlog::sinks::syslog_sink_mt>(config.ident, LOG_PID, *facility, false));
+  const auto facility = facility_number(config.syslog_facility);
+  if (config.to_syslog && !facility) {
+    return Error{
+        fmt::format("Unknown syslog facility {}; it must be one of syslog(3), such as LOG_DAEMON or LOG_LOCAL1.",
+                    config.syslog_facility)};
   }
-  state().install(std::move(sinks), config.timestamp_format, config.level);
-  state().file = std::move(file);
+  State& s = state();
+  const std::unique_lock lock(s.mutex);
+  if (config.to_syslog) {
+    s.install({}, {.level = Level::kOff});  // an earlier syslog sink closes before the next one opens the same log
+    // Syslog has time and level of its own; JSON is one object all the same.
+    sinks.push_back(std::make_shared<spdlog::sinks::syslog_sink_mt>(config.ident, LOG_PID, *facility,
+                                                                    config.shape == Shape::kJson));
+  }
+  s.install(std::move(sinks), config);
+  s.file = std::move(file);
   return {};
 }
 
 void reopen() {
   State& s = state();
-  if (s.file && !s.file->reopen())
-    warning("Cannot reopen the log file: {}; the old one stays in use", std::strerror(errno));
+  bool failed = false;
+  {
+    const std::shared_lock lock(s.mutex);
+    failed = s.file && !s.file->reopen();
+  }
+  if (failed) warning("Cannot reopen the log file: {}; the old one stays in use", std::strerror(errno));
 }
 
 void flush() {
   try {
-    state().logger->flush();
+    State& s = state();
+    const std::shared_lock lock(s.mutex);
+    s.logger->flush();
   } catch (...) {  // NOLINT(bugprone-empty-catch): logging never fails its caller
   }
+}
+
+std::string shown(const IpAddress& ip) {
+  if (!state().anonymize.load(std::memory_order_relaxed)) return ip.to_string();
+  std::array<std::byte, 16> cut{};
+  const Bytes bytes = ip.bytes();
+  std::copy_n(bytes.begin(), ip.is_v4() ? 3 : 6, cut.begin());
+  return IpAddress::from_bytes(Bytes(cut).first(bytes.size())).to_string();
+}
+
+std::string shown(const Address& address) {
+  if (!state().anonymize.load(std::memory_order_relaxed)) return address.to_string();
+  return address.ip.is_v4() ? fmt::format("{}:0", shown(address.ip)) : fmt::format("[{}]:0", shown(address.ip));
 }
 
 bool enabled(Level level) {
@@ -288,16 +245,14 @@ bool enabled(Level level) {
   return level >= least && level != Level::kOff;
 }
 
-void write(Level level, std::string_view message) {
+void write(Level level, std::string_view message, std::span<const Field> fields) {
   if (!enabled(level)) return;
   try {
+    State& s = state();
+    const std::shared_lock lock(s.mutex);
     const std::string_view text = message.substr(0, cut_length(message, kMaxLine));
-    spdlog::logger& logger = *state().logger;
-    if (std::none_of(text.begin(), text.end(), is_control)) {
-      logger.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
-    } else {
-      logger.log(to_spdlog(level), flattened(text));
-    }
+    const std::string body = s.shape == Shape::kJson ? json_body(flattened(text), fields) : flattened(text);
+    s.logger->log(to_spdlog(level), spdlog::string_view_t(body.data(), body.size()));
   } catch (...) {  // NOLINT(bugprone-empty-catch): logging never fails its caller
   }
 }

@@ -187,6 +187,72 @@ TEST_F(LogTest, ConfiguresAgain) {
   EXPECT_THAT(lines(), ElementsAre(EndsWith("round 0"), EndsWith("round 1"), EndsWith("round 2")));
 }
 
+TEST_F(LogTest, CoturnShape) {
+  start({.shape = Shape::kCoturn});
+  warning("three");
+  const std::string stamp = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}[+-][0-9]{4} ";
+  EXPECT_THAT(lines(), ElementsAre(MatchesRegex(stamp + "WARNING three")));
+}
+
+TEST_F(LogTest, ShapeOfOlderCoturns) {
+  start({.shape = Shape::kCoturn46});
+  info("two");
+  error("four");
+  start({.timestamp_format = "%Y", .shape = Shape::kCoturn46});
+  info("five");
+  EXPECT_THAT(lines(), ElementsAre(MatchesRegex("[0-9]+: \\([0-9]+\\): INFO: two"),
+                                   MatchesRegex("[0-9]+: \\([0-9]+\\): ERROR: four"),
+                                   MatchesRegex("[0-9]{4}: \\([0-9]+\\): INFO: five")));
+}
+
+TEST_F(LogTest, JsonIsOneObjectALine) {
+  start({.shape = Shape::kJson});
+  const Field fields[] = {{"user", "a\"b\\c\nd\xFF"}, {"lifetime", 600U}};
+  write(Level::kInfo, "one \"two\"\nthree", fields);
+  EXPECT_THAT(lines(), ElementsAre(MatchesRegex(
+                           "\\{\"time\":\"[-0-9T:.+]+\",\"level\":\"info\",\"message\":\"one \\\\\"two\\\\\" three\","
+                           "\"user\":\"a\\\\\"b\\\\\\\\c\\\\u000ad\xEF\xBF\xBD\",\"lifetime\":600\\}")));
+}
+
+TEST_F(LogTest, FieldsAreForJsonOnly) {
+  start();
+  const Field fields[] = {{"user", "alice"}};
+  write(Level::kInfo, "text", fields);
+  EXPECT_THAT(lines(), ElementsAre(EndsWith(" INFO text")));
+}
+
+TEST_F(LogTest, AJsonLineIsBounded) {
+  start({.shape = Shape::kJson});
+  const std::string long_text(5000, 'x');
+  const Field fields[] = {{"user", long_text}};
+  write(Level::kInfo, long_text, fields);
+  ASSERT_EQ(lines().size(), 1U);
+  EXPECT_LT(lines()[0].size(), 2000U);
+  EXPECT_THAT(lines()[0], EndsWith("xx\"}"));
+}
+
+TEST_F(LogTest, AddressesAreCutWhereThatIsAskedFor) {
+  const Address v4 = *Address::parse("203.0.113.77:4321");
+  const Address v6 = *Address::parse("[2001:db8:1:2:3::4]:4321");
+  start();
+  EXPECT_EQ(shown(v4), "203.0.113.77:4321");
+  EXPECT_EQ(shown(v6.ip), "2001:db8:1:2:3::4");
+  start({.anonymize = true});
+  EXPECT_EQ(shown(v4), "203.0.113.0:0");
+  EXPECT_EQ(shown(v6), "[2001:db8:1::]:0");
+  EXPECT_EQ(shown(v4.ip), "203.0.113.0");
+}
+
+TEST_F(LogTest, ConfiguresWhileThreadsWrite) {
+  start();
+  std::thread writer([] {
+    for (int i = 0; i < 2000; ++i) info("line {}", i);
+  });
+  for (int i = 0; i < 50; ++i) start({.shape = i % 2 == 0 ? Shape::kJson : Shape::kText});
+  writer.join();
+  EXPECT_EQ(lines().size(), 2000U);
+}
+
 // Standard output is usually a pipe that a script reads for a start-up line.
 TEST_F(LogTest, StandardOutputIsNotHeldBack) {
   int pipe_ends[2];
