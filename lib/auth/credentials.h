@@ -17,12 +17,17 @@
 
 namespace turnkit::auth {
 
-// A long-term key, MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password; the password is not kept.
+// A long-term key, MD5 (16 bytes) or SHA-256 (32 bytes) of user ":" realm ":" password; the password is not kept. Or
+// the mac_key of an access token (RFC 7635), whose size `mac_key_size` says.
 struct Key {
   stun::PasswordAlgorithm algorithm = stun::PasswordAlgorithm::kMd5;
   std::array<std::byte, 32> data{};
+  std::uint8_t mac_key_size = 0;
 
-  [[nodiscard]] Bytes bytes() const { return Bytes(data).first(algorithm == stun::PasswordAlgorithm::kMd5 ? 16 : 32); }
+  [[nodiscard]] Bytes bytes() const {
+    if (mac_key_size != 0) return Bytes(data).first(mac_key_size);
+    return Bytes(data).first(algorithm == stun::PasswordAlgorithm::kMd5 ? 16 : 32);
+  }
   friend bool operator==(const Key&, const Key&) = default;
 };
 
