@@ -39,10 +39,14 @@ struct TlsMaterial {
 
 struct TlsRules {
   std::string key_password;
-  std::string
-      cipher_list;     // TLS 1.2 and below; entries that name TLS 1.3 suites apply to those. Empty: OpenSSL's default
+  // Entries that name TLS 1.3 suites apply to those, the others to TLS 1.2 and below; a kind that the list does not
+  // name keeps OpenSSL's default.
+  std::string cipher_list;
   std::string curves;  // "prime256v1" or "X25519:P-256"; empty: OpenSSL's default
-  int dh_bits = 0;     // built-in parameters of 566, 1066 or 2066 bits; 0: automatic
+  // Built-in parameters: RFC 7919's 2048-bit group, also for coturn's 566 and 1066 bits, which no client of today
+  // takes. 0: automatic.
+  int dh_bits = 0;
+  // Below 1.2 OpenSSL's security level drops to 0, unless cipher_list sets one.
   TlsVersion minimum = TlsVersion::kTls12;
   bool allow_tls12 = true;                // false: TLS 1.3 only (DTLS stays at 1.2, the only version there is)
   std::vector<std::string> alpn;          // what is offered to clients that send ALPN, in order of preference; a client
@@ -130,7 +134,7 @@ class DtlsSession {
   // Client: begins the handshake.
   State start(Datagrams& out);
   // Takes one datagram from the other side; calls `on_plaintext` for each record's content (valid during the call
-  // only).
+  // only). The callback may call protect() and end(), but not destroy the session.
   State receive(Bytes datagram, Datagrams& out, const std::function<void(MutableBytes)>& on_plaintext);
   // One record with `plaintext` (at most 16,384 bytes). Requires: kEstablished. The result is the datagram, valid until
   // the next call; empty when it cannot be sent.
@@ -162,9 +166,14 @@ class DtlsGate {
 
   // A datagram from a source without a session. Either `out` gets a HelloVerifyRequest (or nothing, for what is no
   // ClientHello), or the result is the new session, whose first flight is in `out`. Cookies are bound to both addresses
-  // and hold for at least 30 s.
+  // and hold for at least 30 s. A refused handshake leaves its alert in `out` and no session. Of a ClientHello in
+  // fragments the first must reach beyond the cookie (RFC 6347 lets clients do worse; none does): later ones that come
+  // before it are dropped, and the client sends them again.
   std::unique_ptr<DtlsSession> receive(Bytes datagram, const Address& client, const Address& server,
-                                       DtlsSession::Datagrams& out);
+                                       DtlsSession::Datagrams& out, TimePoint now = read_clock().mono);
+  // Whether this begins a handshake. From a source with an established session it is a client that has started anew on
+  // the same port: what receive() gives for it may replace the old session (RFC 6347, section 4.2.8).
+  static bool is_client_hello(Bytes datagram);
 
  private:
   struct Impl;

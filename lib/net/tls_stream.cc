@@ -1,0 +1,238 @@
+// TlsStream: OpenSSL over a non-blocking socket. A BIO of its own reads ahead, spares reads that must come back empty,
+// and raises no SIGPIPE.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "net/tls_internal.h"
+
+namespace turnkit::net {
+namespace {
+
+constexpr std::size_t kMaxRecord = 16384;
+
+// What the BIO knows of its socket. Owned by the stream, which outlives the BIO.
+struct SocketState {
+  int fd = -1;
+  bool drained = false;  // the last read got less than it asked for: another one would find nothing
+  bool ended = false;
+  int error = 0;
+};
+
+int bio_read(BIO* bio, char* out, int size) {
+  auto* socket = static_cast<SocketState*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (size <= 0) return 0;
+  if (socket->drained) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  ssize_t n = 0;
+  do {
+    n = ::recv(socket->fd, out, static_cast<std::size_t>(size), 0);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    socket->drained = n < size;
+    return static_cast<int>(n);
+  }
+  if (n == 0) {
+    socket->ended = true;
+    return 0;
+  }
+  if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    socket->drained = true;
+    BIO_set_retry_read(bio);
+  } else {
+    socket->error = errno;
+  }
+  return -1;
+}
+
+int bio_write(BIO* bio, const char* data, int size) {
+  auto* socket = static_cast<SocketState*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (size <= 0) return 0;
+  ssize_t n = 0;
+  do {
+    n = ::send(socket->fd, data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  if (n >= 0) return static_cast<int>(n);
+  if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    BIO_set_retry_write(bio);
+  } else {
+    socket->error = errno;
+  }
+  return -1;
+}
+
+long bio_ctrl(BIO* bio, int command, long /*number*/, void* /*pointer*/) {
+  if (command == BIO_CTRL_FLUSH) return 1;
+  if (command == BIO_CTRL_EOF) return static_cast<SocketState*>(BIO_get_data(bio))->ended ? 1 : 0;
+  return 0;
+}
+
+const BIO_METHOD* socket_method() {
+  static const BioMethodPtr method = [] {
+    BioMethodPtr made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "turnkit socket"));
+    BIO_meth_set_read(made.get(), bio_read);
+    BIO_meth_set_write(made.get(), bio_write);
+    BIO_meth_set_ctrl(made.get(), bio_ctrl);
+    return made;
+  }();
+  return method.get();
+}
+
+// What OpenSSL is told when it asks for the rest of a record whose plaintext the caller no longer has: it encrypted
+// that long ago and looks at the length only.
+constexpr std::array<std::byte, kMaxRecord> kAlreadyEncrypted{};
+
+// `Context`: what the SSL needs to stay alive.
+template <typename Context>
+class OpensslStream final : public TlsStream {
+ public:
+  OpensslStream(UniqueFd fd, Context context, SslPtr ssl)
+      : TlsStream(std::move(fd)), context_(std::move(context)), ssl_(std::move(ssl)) {
+    socket_.fd = this->fd();
+    BIO* bio = ssl_ ? BIO_new(socket_method()) : nullptr;
+    if (bio == nullptr) {
+      fail("out of memory");
+      return;
+    }
+    BIO_set_data(bio, &socket_);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_.get(), bio, bio);
+  }
+
+  StreamIo handshake() override {
+    if (failed_) return {StreamIo::State::kFailed, 0};
+    begin();
+    const int result = SSL_do_handshake(ssl_.get());
+    return result == 1 ? StreamIo{} : why(result);
+  }
+
+  StreamIo read(MutableBytes out) override {
+    if (failed_) return {StreamIo::State::kFailed, 0};
+    begin();
+    std::size_t moved = 0;
+    while (moved < out.size()) {
+      std::size_t n = 0;
+      const int result = SSL_read_ex(ssl_.get(), out.data() + moved, out.size() - moved, &n);
+      if (result != 1) {
+        // An end or a failure will be found again by the next call.
+        if (moved > 0) break;
+        return why(result);
+      }
+      moved += n;
+      if (socket_.drained && SSL_pending(ssl_.get()) == 0 && SSL_has_pending(ssl_.get()) == 0) break;
+    }
+    return {StreamIo::State::kDone, moved};
+  }
+
+  StreamIo write(Bytes data) override {
+    if (failed_) return {StreamIo::State::kFailed, 0};
+    begin();
+    std::size_t moved = std::min(ahead_, data.size());
+    ahead_ -= moved;
+    while (moved < data.size()) {
+      const std::size_t rest = data.size() - moved;
+      const std::size_t chunk = pending_ != 0 ? pending_ : std::min(rest, kMaxRecord);
+      const void* from = chunk <= rest ? static_cast<const void*>(data.data() + moved) : kAlreadyEncrypted.data();
+      std::size_t n = 0;
+      const int result = SSL_write_ex(ssl_.get(), from, chunk, &n);
+      if (result != 1) {
+        const StreamIo io = why(result);
+        const bool encrypted = io.state == StreamIo::State::kWantWrite && SSL_in_init(ssl_.get()) == 0;
+        if (io.state != StreamIo::State::kFailed) pending_ = encrypted ? chunk : pending_;
+        if (moved > 0 && io.state != StreamIo::State::kFailed) break;
+        return io;
+      }
+      pending_ = 0;
+      const std::size_t taken = std::min(n, rest);
+      ahead_ += n - taken;
+      moved += taken;
+    }
+    return {StreamIo::State::kDone, moved};
+  }
+
+  void end_output() override {
+    if (!failed_ && SSL_is_init_finished(ssl_.get()) != 0) {
+      begin();
+      (void)SSL_shutdown(ssl_.get());
+      ERR_clear_error();
+    }
+    (void)::shutdown(fd(), SHUT_WR);
+  }
+
+  [[nodiscard]] bool has_buffered() const override {
+    return !failed_ && !blocked_ && (SSL_pending(ssl_.get()) > 0 || SSL_has_pending(ssl_.get()) == 1);
+  }
+  [[nodiscard]] std::string protection() const override { return ssl_ ? protection_of(ssl_.get()) : std::string(); }
+  [[nodiscard]] std::string_view failure() const override { return failure_; }
+  [[nodiscard]] bool is_established() const override { return ssl_ && SSL_is_init_finished(ssl_.get()) != 0; }
+  [[nodiscard]] std::string_view alpn() const override { return ssl_ ? alpn_selected(ssl_.get()) : std::string_view(); }
+  [[nodiscard]] bool resumed() const override { return ssl_ && SSL_session_reused(ssl_.get()) == 1; }
+
+ private:
+  void begin() {
+    ERR_clear_error();
+    socket_.drained = false;
+    blocked_ = false;
+  }
+
+  void fail(std::string why_not) {
+    failed_ = true;
+    failure_ = std::move(why_not);
+  }
+
+  StreamIo why(int result) {
+    switch (SSL_get_error(ssl_.get(), result)) {
+      case SSL_ERROR_WANT_READ:
+        blocked_ = true;
+        return {StreamIo::State::kWantRead, 0};
+      case SSL_ERROR_WANT_WRITE:
+        return {StreamIo::State::kWantWrite, 0};
+      case SSL_ERROR_ZERO_RETURN:
+        return {StreamIo::State::kEnd, 0};
+      default:
+        break;
+    }
+    if (socket_.error != 0) {
+      fail(std::strerror(socket_.error));
+      ERR_clear_error();
+    } else if (socket_.ended) {
+      fail(is_established() ? "closed without close_notify" : "closed during the handshake");
+      ERR_clear_error();
+    } else {
+      fail(take_openssl_error(ssl_.get()));
+    }
+    return {StreamIo::State::kFailed, 0};
+  }
+
+  Context context_;
+  SocketState socket_;
+  std::size_t pending_ = 0;  // plaintext of the record that is encrypted but not yet sent
+  std::size_t ahead_ = 0;    // bytes that were sent, but that the caller has yet to hand in again
+  std::string failure_;
+  bool failed_ = false;
+  bool blocked_ = false;  // the last call ended for want of input
+  SslPtr ssl_;            // goes first: its BIO uses socket_
+};
+
+}  // namespace
+
+std::unique_ptr<TlsStream> make_tls_server_stream(UniqueFd fd, std::shared_ptr<const TlsContext> context) {
+  SslPtr ssl(SSL_new(context->impl().tls.get()));
+  if (ssl) SSL_set_accept_state(ssl.get());
+  return std::make_unique<OpensslStream<std::shared_ptr<const TlsContext>>>(std::move(fd), std::move(context),
+                                                                            std::move(ssl));
+}
+
+std::unique_ptr<TlsStream> make_tls_client_stream(UniqueFd fd, std::shared_ptr<TlsClientContext> context) {
+  SslPtr ssl = context->impl().new_ssl(false);
+  return std::make_unique<OpensslStream<std::shared_ptr<TlsClientContext>>>(std::move(fd), std::move(context),
+                                                                            std::move(ssl));
+}
+
+}  // namespace turnkit::net
