@@ -121,9 +121,22 @@ const Occurrence* last_of(const Scan& scan, std::string_view name) {
 
 // With any of these the command line says itself who may relay, and no secret is generated.
 bool names_credentials(const Scan& scan) {
-  static constexpr const char* kNames[] = {
-      "user", "lt-cred-mech", "use-auth-secret", "static-auth-secret", "no-auth",      "stun-only",   "oauth", "userdb",
-      "db",   "psql-userdb",  "sql-userdb",      "mysql-userdb",       "mongo-userdb", "redis-userdb"};
+  static constexpr const char* kNames[] = {"user",
+                                           "realm-user",
+                                           "oauth-key",
+                                           "lt-cred-mech",
+                                           "use-auth-secret",
+                                           "static-auth-secret",
+                                           "no-auth",
+                                           "stun-only",
+                                           "oauth",
+                                           "userdb",
+                                           "db",
+                                           "psql-userdb",
+                                           "sql-userdb",
+                                           "mysql-userdb",
+                                           "mongo-userdb",
+                                           "redis-userdb"};
   return std::any_of(std::begin(kNames), std::end(kNames),
                      [&](const char* name) { return last_of(scan, name) != nullptr; });
 }

@@ -21,7 +21,7 @@ struct Draft {
 
   // Flags that no field of Config keeps as they were given.
   bool lt_cred_mech = false;
-  bool use_auth_secret = false;
+  std::optional<bool> use_auth_secret;  // not given: on with any static-auth-secret
   bool no_auth = false;
   bool no_stdout_log = false;
   bool check_config = false;

@@ -29,9 +29,6 @@ Result<StaticUser> parse_realm_user(std::string_view text);
 Result<OAuthKey> parse_oauth_key(std::string_view text);
 // ORIGIN=REALM, the origin in canonical form.
 Result<std::pair<std::string, std::string>> parse_origin_realm(std::string_view text);
-// "scheme://host[:port]" in lower case, without path and without the default port of http and https; other text is
-// returned as it is. ORIGIN values (RFC 7064's draft) are compared in this form.
-std::string canonical_origin(std::string_view text);
 
 struct RealmOption {
   std::string realm;

@@ -35,7 +35,12 @@ void refuse_pair(Draft& draft, std::string_view one, std::string_view other, std
 void settle_auth(Draft& draft) {
   Config& config = draft.config;
   if (draft.no_auth && draft.lt_cred_mech) refuse_pair(draft, "no-auth", "lt-cred-mech", "remove one of the two");
-  if (draft.no_auth && draft.use_auth_secret) {
+  if (!draft.use_auth_secret.value_or(true) && !config.rest_secrets.empty()) {
+    draft.warnings.push_back(draft.place("static-auth-secret") + ": not used, because use-auth-secret is off");
+    config.rest_secrets.clear();
+  }
+  const bool by_secrets = draft.use_auth_secret.value_or(!config.rest_secrets.empty());
+  if (draft.no_auth && by_secrets) {
     const bool by_secret = given(draft, "static-auth-secret");
     refuse_pair(draft, "no-auth", by_secret ? "static-auth-secret" : "use-auth-secret", "remove one of the two");
   }
@@ -46,12 +51,11 @@ void settle_auth(Draft& draft) {
     if (!config.users.empty()) draft.warnings.push_back(draft.place("user") + ": not used, because no-auth is on");
     return;
   }
-  if (!config.users.empty() || !config.rest_secrets.empty()) return;
+  if (!config.users.empty() || !config.rest_secrets.empty() || config.oauth) return;
   draft.warnings.emplace_back(
-      draft.use_auth_secret
-          ? "use-auth-secret is on without any secret, so nobody can relay: add static-auth-secret=SECRET"
-          : "no credentials are configured, so nobody can relay (Binding requests are answered): add "
-            "static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth for an open relay");
+      by_secrets ? "use-auth-secret is on without any secret, so nobody can relay: add static-auth-secret=SECRET"
+                 : "no credentials are configured, so nobody can relay (Binding requests are answered): add "
+                   "static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth for an open relay");
 }
 
 void settle_relay(Draft& draft) {

@@ -7,19 +7,11 @@ namespace {
 
 using namespace setters;
 
-// On whatever its value, as in coturn.
-Status use_auth_secret(Draft& draft, std::string_view value) {
-  if (const Result<bool> on = parse_flag(value); on && !*on) {
-    draft.warn_here("on whatever its value, as in coturn; remove the line to turn it off");
-  }
-  draft.use_auth_secret = true;
-  return {};
-}
+Status use_auth_secret(Draft& draft, std::string_view value) { return store(parse_flag(value), draft.use_auth_secret); }
 
 Status static_auth_secret(Draft& draft, std::string_view value) {
   std::vector<std::string>& secrets = draft.config.rest_secrets;
   if (std::find(secrets.begin(), secrets.end(), value) == secrets.end()) secrets.emplace_back(value);
-  draft.use_auth_secret = true;
   return {};
 }
 

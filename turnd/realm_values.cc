@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "net/resolver.h"
 #include "turnd/option_values.h"
+#include "turnd/web_origin.h"
 
 namespace turnkit::turnd {
 namespace {
@@ -88,18 +89,6 @@ Result<OAuthKey> parse_oauth_key(std::string_view text) {
     }
   }
   return out;
-}
-
-std::string canonical_origin(std::string_view text) {
-  const std::size_t mark = text.find("://");
-  if (mark == std::string_view::npos || mark == 0) return std::string(text);
-  const std::string scheme = lowered(text.substr(0, mark));
-  std::string host = lowered(text.substr(mark + 3));
-  host = host.substr(0, host.find_first_of("/?#"));
-  host.erase(0, host.find('@') == std::string::npos ? 0 : host.find('@') + 1);
-  const std::string_view default_port = scheme == "https" ? ":443" : scheme == "http" ? ":80" : "";
-  if (!default_port.empty() && host.ends_with(default_port)) host.resize(host.size() - default_port.size());
-  return host.empty() ? std::string(text) : scheme + "://" + host;
 }
 
 Result<std::pair<std::string, std::string>> parse_origin_realm(std::string_view text) {

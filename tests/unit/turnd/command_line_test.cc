@@ -110,7 +110,7 @@ TEST_F(CommandLineFrontEnd, ShortLettersAreCoturns) {
   EXPECT_EQ(c.relay_device, "eth1");
   EXPECT_EQ(c.relay_threads, 3U);
   EXPECT_EQ(c.realm, "r");
-  EXPECT_THAT(c.users, ElementsAre(StaticUser{"u", "p"}));
+  EXPECT_THAT(c.users, ElementsAre(StaticUser{"u", "p", "r"}));
   EXPECT_EQ(c.bps_capacity, 9U);
   EXPECT_EQ(c.user_quota, 2U);
   EXPECT_EQ(c.total_quota, 3U);
@@ -189,7 +189,7 @@ TEST_F(Passes, ListsAddUp) {
   EXPECT_THAT(c.listening_ips,
               ElementsAre(IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2), IpAddress::v4(10, 0, 0, 3)));
   EXPECT_EQ(c.relay_ips.size(), 2U);
-  EXPECT_THAT(c.users, ElementsAre(StaticUser{"a", "1"}, StaticUser{"b", "2"}, StaticUser{"c", "3"}));
+  EXPECT_THAT(c.users, ElementsAre(StaticUser{"a", "1", "x"}, StaticUser{"b", "2", "x"}, StaticUser{"c", "3", "x"}));
   EXPECT_THAT(c.rest_secrets, ElementsAre("s1", "s2"));
   EXPECT_EQ(c.peers.denied.size(), 2U);
   EXPECT_EQ(c.peers.allowed.size(), 2U);
@@ -205,12 +205,12 @@ TEST_F(Passes, ScalarsTakeTheLastValue) {
 TEST_F(Passes, UsersComeLast) {
   const Config c = config_of("user=a:0xbc807ee29df3c9ffa736523fb2c4e8ee\nuser=a:second\nrealm=file\n", {"-r", "line"});
   EXPECT_EQ(c.realm, "line");
-  EXPECT_THAT(c.users, ElementsAre(StaticUser{"a", "second"}));
+  EXPECT_THAT(c.users, ElementsAre(StaticUser{"a", "second", "line"}));
 }
 
 TEST_F(Passes, FileKeysAfterTheCommandLineOnlyForUsers) {
   const Config c = config_of("user=a:file\nrealm=x\n", {"-u", "a:line"});
-  EXPECT_THAT(c.users, ElementsAre(StaticUser{"a", "line"}));
+  EXPECT_THAT(c.users, ElementsAre(StaticUser{"a", "line", "x"}));
 }
 
 using Secrets = CommandLineTest;
@@ -275,10 +275,12 @@ TEST_F(CheckConfig, ReportsAndDoesNotRun) {
   EXPECT_EQ(line.exit_code, kExitOk);
   EXPECT_EQ(line.out, file_ + ": the configuration is valid\n");
 
-  line = parse_file(std::string(kSecretLines) + "mobility\n", {"--check-config"});
+  line = parse_file(std::string(kSecretLines) + "raw-public-keys\n", {"--check-config"});
   EXPECT_EQ(line.exit_code, kExitOk);
-  EXPECT_EQ(line.out, "warning: " + file_ + ":3: mobility: not supported by this version; ignored\n" + file_ +
-                          ": the configuration is valid\n");
+  EXPECT_EQ(line.out, "warning: " + file_ +
+                          ":3: raw-public-keys: needs OpenSSL 3.2, which turnd is not built with; ignored, clients get "
+                          "the certificate\n" +
+                          file_ + ": the configuration is valid\n");
 
   line = parse_file("min-port=x\nrealm=y\nmobility\n", {"--check-config"});
   EXPECT_FALSE(line.run);

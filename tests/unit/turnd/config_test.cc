@@ -9,7 +9,7 @@ namespace {
 // TURN-008: the server keeps keys, not passwords.
 TEST(Config, TURN_008_ForgetsPasswordsWhereTheyLay) {
   Config config;
-  config.users = {{"alice", "a password that is too long for the string itself"}, {"bob", "short"}};
+  config.users = {{"alice", "a password that is too long for the string itself", "realm"}, {"bob", "short", "realm"}};
   const char* const where = config.users[0].secret.data();
   const std::size_t size = config.users[0].secret.size();
   forget_passwords(config);

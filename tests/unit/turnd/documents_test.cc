@@ -129,7 +129,8 @@ std::string completed(const std::string& words) {
 
 TEST(Documents, CompletionOffersOptionsAndValues) {
   EXPECT_EQ(completed("turnd --listen"), "--listening-ip= --listening-port= --listening-device= ");
-  EXPECT_EQ(completed("turnd --check"), "--check-config ");
+  EXPECT_EQ(completed("turnd --check-c"), "--check-config ");
+  EXPECT_EQ(completed("turnd --log-format j"), "json ");
   EXPECT_EQ(completed("turnd --log-min-level = w"), "warning ");
   EXPECT_EQ(completed("turnd --log-min-level ="), "debug info warning error ");
   EXPECT_EQ(completed("turnd --log-min-level=w"), "--log-min-level=warning ");

@@ -55,6 +55,50 @@ TEST_F(Rules, UsersAndSecretsWorkTogether) {
   EXPECT_EQ(line.config.auth, AuthMode::kLongTerm);
 }
 
+// coturn takes any value of this flag for on.
+TEST_F(Rules, SecretsCanBeTurnedOff) {
+  const CommandLine line = parse_file("realm=x\nuser=a:b\nstatic-auth-secret=s\nuse-auth-secret=off\n");
+  ASSERT_TRUE(line.run);
+  EXPECT_THAT(line.config.rest_secrets, IsEmpty());
+  EXPECT_THAT(short_names(line.warnings),
+              ElementsAre("test.conf:3: static-auth-secret: not used, because use-auth-secret is off"));
+  EXPECT_THAT(errors_of("realm=x\nno-auth\nuse-auth-secret=off\n"), IsEmpty());
+}
+
+TEST_F(Rules, AlternatePortsFollowTheirPorts) {
+  const Config plain =
+      config_of(std::string(kSecretLines) + "listening-port=1000\ntls-listening-port=2000\nno-tls\nno-dtls\n");
+  EXPECT_EQ(plain.alt_listening_port, 1001);
+  EXPECT_EQ(plain.alt_tls_listening_port, 2001);
+  const Config given = config_of(std::string(kSecretLines) + "alt-listening-port=7\nlistening-port=0\n");
+  EXPECT_EQ(given.alt_listening_port, 7);
+  EXPECT_EQ(config_of(std::string(kSecretLines) + "listening-port=0\n").alt_listening_port, 0);
+}
+
+TEST_F(Rules, SomethingMustListen) {
+  EXPECT_THAT(errors_of(std::string(kSecretLines) + "no-udp\nno-tcp\nno-tls\nno-dtls\n"),
+              ElementsAre(HasSubstr("test.conf:3: no-udp: ")));
+  EXPECT_THAT(errors_of(std::string(kSecretLines) + "no-udp\nno-tcp\n"), ElementsAre(HasSubstr("nothing listens")));
+  EXPECT_THAT(errors_of(std::string(kSecretLines) + "no-udp\n"), IsEmpty());
+}
+
+TEST_F(Rules, TheRateLimitNeedsItsFlag) {
+  EXPECT_EQ(config_of(kSecretLines).unauthorized_rps, 0U);
+  EXPECT_EQ(config_of(std::string(kSecretLines) + "unauthorized-ratelimit\n").unauthorized_rps, 10U);
+  EXPECT_EQ(
+      config_of(std::string(kSecretLines) + "unauthorized-ratelimit-rps=3\nunauthorized-ratelimit\n").unauthorized_rps,
+      3U);
+}
+
+TEST_F(Rules, TokensNeedKeysAndTheFlag) {
+  EXPECT_THAT(warnings_of("realm=x\noauth\n"), ElementsAre(HasSubstr("test.conf:2: oauth: there is no oauth-key")));
+  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "oauth-key=k:MTIzNDU2Nzg5MDEyMzQ1Ng==:A128GCM\n"),
+              ElementsAre("test.conf:3: oauth-key: not used, because oauth is off"));
+  const Config c = config_of("realm=x\noauth\noauth-key=k:MTIzNDU2Nzg5MDEyMzQ1Ng==:A128GCM\n");
+  EXPECT_EQ(c.server_name, "x");
+  EXPECT_EQ(c.oauth_keys.size(), 1U);
+}
+
 TEST_F(Rules, UsersAloneTurnCredentialsOn) { EXPECT_EQ(config_of("realm=x\nuser=a:b\n").auth, AuthMode::kLongTerm); }
 
 TEST_F(Rules, NoAuthIsAWarning) {
@@ -90,8 +134,11 @@ TEST_F(Rules, TheRealmFallsBackToTheHost) {
 }
 
 TEST_F(Rules, SoftCombinations) {
-  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "no-udp-relay\n"),
-              ElementsAre("test.conf:3: no-udp-relay: this version has no TCP relay, so no allocation can succeed"));
+  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "no-udp-relay\n"), IsEmpty());
+  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "udp-self-balance\n"),
+              ElementsAre("test.conf:3: udp-self-balance: ignored, because there is no aux-server"));
+  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "unauthorized-ratelimit-rps=5\n"),
+              ElementsAre("test.conf:3: unauthorized-ratelimit-rps=5: ignored, because unauthorized-ratelimit is off"));
   EXPECT_THAT(warnings_of("no-stun\nstun-only\n"), ElementsAre(HasSubstr("nothing at all is answered")));
 }
 
@@ -277,7 +324,7 @@ TEST_F(CoturnKeys, WithoutAFunctionLoadWithOneWarning) {
   for (const Option& option : option_table()) {
     SCOPED_TRACE(option.name);
     const std::string key = option.name;
-    const std::string line = option.arg == Arg::kRequired ? key + "=value\n" : key + "\n";
+    const std::string line = key + (option.arg == Arg::kRequired ? "=value\n" : "\n");
     const std::string text = kSecretLines + line + line;
     switch (option.support) {
       case Support::kLive:
@@ -301,17 +348,25 @@ TEST_F(CoturnKeys, WithoutAFunctionLoadWithOneWarning) {
 
 // A file as people run it beside Mattermost, Jitsi or Matrix.
 TEST_F(CoturnKeys, ATypicalFileLoads) {
+  const std::string cert = directory_.write("turn.pem", "certificate");
+  const std::string key = directory_.write("turn.key", "key");
   const CommandLine line = parse_file(
       "# /etc/turnserver.conf\nlistening-port=3478\ntls-listening-port=5349\nfingerprint\nuse-auth-secret\n"
       "static-auth-secret=\"long secret\"\nrealm=turn.example.org\ntotal-quota=100\nbps-capacity=0\nstale-nonce=600\n"
-      "cert=/etc/ssl/turn.pem\npkey=/etc/ssl/turn.key\ncipher-list=\"ECDHE+AESGCM\"\nno-tlsv1\nno-tlsv1_1\nno-cli\n"
-      "no-multicast-peers\nno-tcp-relay\ndenied-peer-ip=10.0.0.0-10.255.255.255\nallowed-peer-ip=10.0.0.1\n"
-      "external-ip=203.0.113.5/10.0.0.1\nsyslog\nno-software-attribute\nno-rfc5780\n"
-      "no-stun-backward-compatibility\nresponse-origin-only-with-rfc5780\nproc-user=root\n",
+      "cert=" +
+          cert + "\npkey=" + key +
+          "\ncipher-list=\"ECDHE+AESGCM\"\nno-tlsv1\nno-tlsv1_1\nno-cli\n"
+          "no-multicast-peers\nno-tcp-relay\ndenied-peer-ip=10.0.0.0-10.255.255.255\nallowed-peer-ip=10.0.0.1\n"
+          "external-ip=203.0.113.5/10.0.0.1\nsyslog\nno-software-attribute\nno-rfc5780\n"
+          "no-stun-backward-compatibility\nresponse-origin-only-with-rfc5780\nproc-user=root\n",
       {"--pidfile="});
   EXPECT_TRUE(line.run) << ::testing::PrintToString(line.errors);
   EXPECT_EQ(line.config.rest_secrets, std::vector<std::string>{"long secret"});
-  EXPECT_EQ(line.warnings.size(), 7U);  // TLS port, cert, pkey, ciphers, two TLS versions, the old STUN key
+  EXPECT_EQ(line.config.cert, cert);
+  EXPECT_EQ(line.config.pkey, key);
+  EXPECT_TRUE(serves_tls(line.config));
+  EXPECT_THAT(line.warnings, IsEmpty());
+  EXPECT_THAT(line.notes, IsEmpty());
 }
 
 }  // namespace

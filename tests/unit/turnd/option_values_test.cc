@@ -110,7 +110,7 @@ TEST(ParseExternalIp, RefusesMistypedAddresses) {
 TEST(ParseUser, TakesPasswordsAndKeys) {
   const Result<StaticUser> plain = parse_user("alice:pass:word", "example.org");
   ASSERT_TRUE(plain);
-  EXPECT_EQ(*plain, (StaticUser{"alice", "pass:word"}));
+  EXPECT_EQ(*plain, (StaticUser{"alice", "pass:word", "example.org"}));
   EXPECT_TRUE(parse_user("alice:0xbc807ee29df3c9ffa736523fb2c4e8ee", "example.org"));
   EXPECT_TRUE(parse_user("alice:0x" + std::string(64, 'a'), "example.org"));
   for (const char* text :
@@ -191,11 +191,6 @@ TEST_F(Values, GarbageIsNeverZero) {
 TEST_F(Values, StaleNonceIsAlsoAFlag) {
   EXPECT_EQ(config_of(std::string(kSecretLines) + "stale-nonce\n").nonce_lifetime, 600s);
   EXPECT_EQ(config_of(std::string(kSecretLines) + "stale-nonce=0\n").nonce_lifetime, 0s);
-}
-
-TEST_F(Values, UseAuthSecretIsOnWhateverItsValue) {
-  EXPECT_THAT(warnings_of(std::string(kSecretLines) + "use-auth-secret=false\n"),
-              ElementsAre(HasSubstr("use-auth-secret=false: on whatever its value, as in coturn")));
 }
 
 TEST_F(Values, ChannelNumbers) {
