@@ -76,6 +76,15 @@ void SessionLog::on_event(const Event& event) {
                        event.channel, event.lifetime.count());
     case Event::Kind::kChannelUnbound:
       return log::info("{}: peer {} channel {:#06x} deleted", session, event.peer.to_string(), event.channel);
+    case Event::Kind::kPeerConnected:
+      return log::info("{}: TCP peer {}: {}", session, event.peer.to_string(), event.reason);
+    case Event::Kind::kPeerDisconnected:
+      return log::info("{}: TCP peer {} closed, reason: {}", session, event.peer.to_string(), event.reason);
+    case Event::Kind::kAllocationMoved:
+      return log::info("{}: client moved to {}", session, event.peer.to_string());
+    case Event::Kind::kPathLost:
+      return log::info("{}: client {} is away, reason: {}", session, allocation.tuple.client.to_string(),
+                       event.reason);
     case Event::Kind::kPeerDenied:
       return explain_denial(event, session);
   }

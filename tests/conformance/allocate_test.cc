@@ -95,9 +95,9 @@ TEST_P(Turn, TURN_033_requested_transport_must_be_there_and_well_formed) {
   }
 }
 
-TEST_P(Turn, TURN_034_transports_other_than_udp_get_442) {
+TEST_P(Turn, TURN_034_transports_other_than_udp_and_tcp_get_442) {
   Client& c = client();
-  for (const int protocol : {0, 1, 6, 58, 132, 255}) {
+  for (const int protocol : {0, 1, 5, 7, 58, 132, 255}) {
     EXPECT_TRUE(failed(c.request(Method::kAllocate,
                                  [&](stun::Builder& m) { m.requested_transport(static_cast<std::uint8_t>(protocol)); }),
                        442))

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/flat_map.h"
 #include "stun/types.h"
+#include "turnd/engine/handles.h"
 #include "turnd/engine/quota.h"
 #include "turnd/engine/relay_ports.h"
 #include "turnd/engine/token_bucket.h"
@@ -32,6 +33,8 @@ inline std::size_t hash_value(const FiveTuple& tuple) noexcept {
   return turnkit::hash_value(tuple.client) ^ (std::size_t{tuple.server.port} << 17) ^
          (static_cast<std::size_t>(tuple.transport) << 40);
 }
+
+bool is_stream(Transport transport);  // TCP or TLS
 
 // The way back to a client: a datagram listener or a stream. Owned by the shell, outlives the allocations that name it.
 class ClientPath {
@@ -69,9 +72,39 @@ struct Leg {
   TimePoint expires;
 };
 
+// What the answer to a Connect request needs once the outcome is known.
+struct ConnectRequest {
+  stun::TransactionId id;
+  auth::Identity identity;
+  bool authenticated = false;
+  bool fingerprint = false;
+};
+
+// A connection between a relayed address and a peer (RFC 6062).
+struct PeerConnection {
+  enum class State : std::uint8_t { kConnecting, kUnbound, kBound };
+  Address peer;
+  State state = State::kConnecting;
+  TimePoint deadline;                       // of connecting, then of binding
+  std::unique_ptr<ConnectRequest> request;  // while connecting
+};
+
+// What lets a client move (RFC 8016).
+struct Mobility {
+  struct NextPath {
+    FiveTuple tuple;
+    ClientPath* path;
+    TimePoint until;  // then the client counts as moved, with or without data
+  };
+  Ticket ticket;
+  std::optional<Ticket> previous;  // still good, for a client that did not get the answer with the new one
+  TimePoint previous_until;
+  std::optional<NextPath> next;  // during a hand-over
+};
+
 struct Allocation {
   FiveTuple tuple;
-  ClientPath* path = nullptr;
+  ClientPath* path = nullptr;  // null: a mobile client is away
   std::uint64_t session_id = 0;
   auth::Identity identity;
   stun::TransactionId allocate_id;                      // of the Allocate request that made it, for its retransmissions
@@ -84,6 +117,9 @@ struct Allocation {
   FlatMap<IpAddress, Permission> permissions;
   FlatMap<std::uint16_t, Channel> channels;
   FlatMap<Address, std::uint16_t> channel_of;  // the inverse of `channels`, so that either direction is one look-up
+
+  std::unique_ptr<FlatMap<ConnectionId, PeerConnection>> tcp;  // not null: the relayed addresses are TcpRelayEndpoints
+  std::unique_ptr<Mobility> mobility;                          // not null: the client got a ticket
 
   Usage client_usage;
   Usage peer_usage;

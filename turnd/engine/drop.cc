@@ -25,9 +25,15 @@ std::string_view drop_name(Drop drop) {
                                                                       "peer_family",
                                                                       "peer_forbidden",
                                                                       "rate_limit",
+                                                                      "tcp_allocation",
+                                                                      "unauthorized_limit",
+                                                                      "reflection_limit",
+                                                                      "no_listener",
                                                                       "peer_no_permission",
                                                                       "peer_too_large",
-                                                                      "icmp_ignored"};
+                                                                      "icmp_ignored",
+                                                                      "client_away",
+                                                                      "too_many_connections"};
   const auto index = static_cast<std::size_t>(drop);
   return index < kNames.size() ? kNames[index] : "unknown";
 }

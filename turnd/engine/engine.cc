@@ -21,7 +21,7 @@ constexpr std::chrono::seconds kTransactionMemory{40};  // RFC 8489, section 6.3
 
 // Whether this server understands a comprehension-required attribute. Those of extensions that it does not offer are
 // unknown to it.
-bool is_understood(Attr type) {
+bool is_understood(Attr type, const Rules& rules) {
   switch (type) {
     case Attr::kMappedAddress:
     case Attr::kUsername:
@@ -44,8 +44,12 @@ bool is_understood(Attr type) {
     case Attr::kUserhash:
     case Attr::kXorMappedAddress:
     case Attr::kReservationToken:
+    case Attr::kConnectionId:
+    case Attr::kBandwidth:
     case Attr::kPriority:  // sent to STUN servers by ICE agents that reuse their connectivity check
       return true;
+    case Attr::kAccessToken:
+      return rules.authenticator.takes_tokens();
     default:
       return false;
   }
@@ -58,10 +62,10 @@ struct UnknownList {
   [[nodiscard]] std::span<const Attr> span() const { return std::span(types).first(size); }
 };
 
-UnknownList unknown_attributes(const stun::MessageView& message) {
+UnknownList unknown_attributes(const stun::MessageView& message, const Rules& rules) {
   UnknownList list;
   for (const stun::Attribute& attribute : message) {
-    if (!stun::is_comprehension_required(attribute.type) || is_understood(attribute.type)) continue;
+    if (!stun::is_comprehension_required(attribute.type) || is_understood(attribute.type, rules)) continue;
     const auto known = list.span();
     if (std::find(known.begin(), known.end(), attribute.type) != known.end()) continue;
     if (list.size == kMaxUnknownListed) break;
@@ -78,20 +82,29 @@ Outcome dropped(Drop reason) {
 
 }  // namespace
 
-bool Engine::has_unknown_attributes(const stun::MessageView& message) { return unknown_attributes(message).size != 0; }
+bool Engine::has_unknown_attributes(const stun::MessageView& message) const {
+  return unknown_attributes(message, *rules_).size != 0;
+}
 
 Engine::Engine(const Surroundings& surroundings, unsigned worker)
-    : rules_(surroundings.rules),
+    : worker_(worker),
+      rules_(surroundings.rules),
       ports_(surroundings.ports),
       quotas_(surroundings.quotas),
       observer_(surroundings.observer),
-      next_session_id_(std::uint64_t{worker} * 1'000'000'000'000'000 + 1) {}
+      next_session_id_(std::uint64_t{worker} * 1'000'000'000'000'000 + 1),
+      redirector_(worker),
+      unauthorized_(random_.u64()),
+      reflected_(random_.u64()) {}
 
 Engine::~Engine() = default;
 
 Outcome Engine::on_message(Bytes bytes, const FiveTuple& tuple, ClientPath& path, const Now& now) {
   stun::ParseError why{};
   const std::optional<stun::MessageView> message = stun::MessageView::parse(bytes, &why);
+  if (!message && why == stun::ParseError::kBadCookie && config().serve_rfc3489) {
+    return on_classic(bytes, tuple, path, now);
+  }
   if (!message) return dropped(drop_of(why));
   switch (message->cls()) {
     case Class::kRequest:
@@ -111,30 +124,51 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
     return config().serve_binding ? on_binding(request) : dropped(Drop::kDisabled);
 
   const bool known = message.method() == Method::kAllocate || message.method() == Method::kRefresh ||
-                     message.method() == Method::kCreatePermission || message.method() == Method::kChannelBind;
+                     message.method() == Method::kCreatePermission || message.method() == Method::kChannelBind ||
+                     message.method() == Method::kConnect || message.method() == Method::kConnectionBind;
   if (!known) return dropped(Drop::kUnknownMethod);
   if (!config().serve_turn) return dropped(Drop::kDisabled);
 
   // RFC 8656, section 5: only Allocate may come from a 5-tuple without an allocation. No state, no key look-up for
   // strangers.
   request.allocation = find(tuple, now);
-  if (request.allocation == nullptr && message.method() != Method::kAllocate) return repeat_deletion(request);
+  // Whose owner must have sent it: a CONNECTION-ID or a ticket stands for an allocation of another 5-tuple.
+  Allocation* subject = request.allocation;
+  const bool binds = message.method() == Method::kConnectionBind;
+  // RFC 6062, section 5.4. At once: a challenge would be larger than such a request, and its source is not proven.
+  if (binds && !is_stream(tuple.transport)) return refuse(request, Code::kBadRequest);
+  if (subject == nullptr && binds) subject = find_connection(message, now);
+  if (subject == nullptr && message.method() == Method::kRefresh && message.has(Attr::kMobilityTicket)) {
+    if (!config().mobility) return refuse(request, Code::kMobilityForbidden);
+    subject = find_ticket(message, now);
+  }
+  const bool allocates = message.method() == Method::kAllocate;
+  if (subject == nullptr && !binds && !allocates) return repeat_deletion(request);
+  if (subject == nullptr && allocates && stun::deciding_mac(message) == stun::MacKind::kNone) {
+    if (auto elsewhere = redirect(request)) return *std::move(elsewhere);
+  }
 
   // RFC 8489, section 9.2.4.
   auth::AuthResult auth;
   if (config().authenticate) {
-    auth = rules_->authenticator.check(message, tuple.client, now.wall,
-                                       request.allocation != nullptr ? &request.allocation->identity : nullptr);
-    if (auth.error) return refuse(request, *auth.error, *auth.error != Code::kBadRequest);
+    auth =
+        rules_->authenticator.check(message, tuple.client, now.wall, subject != nullptr ? &subject->identity : nullptr);
+    if (auth.error) return refuse_unauthentic(request, auth);
     request.identity = &auth.identity;
-    if (request.allocation != nullptr && message.method() != Method::kAllocate &&
-        auth.identity.user != request.allocation->identity.user) {
-      return refuse(request, Code::kWrongCredentials);
+    if (subject != nullptr && !allocates) {
+      if (!auth.identity.same_owner(subject->identity)) {
+        return refuse(request, {Code::kWrongCredentials, "The allocation belongs to another user"});
+      }
+      if (const auto why = adopt_token(*subject, auth.identity)) return refuse(request, *why);
     }
+  }
+  if (request.allocation != nullptr && config().check_origin &&
+      !auth::has_origin(message, request.allocation->identity.origin)) {
+    return refuse(request, {Code::kWrongCredentials, "ORIGIN is not the one that the session began with"});
   }
 
   // RFC 8489, section 6.3.1: after authentication.
-  const UnknownList unknown = unknown_attributes(message);
+  const UnknownList unknown = unknown_attributes(message, *rules_);
   if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
 
   switch (message.method()) {
@@ -144,22 +178,18 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
       return on_refresh(request);
     case Method::kCreatePermission:
       return on_create_permission(request);
+    case Method::kConnect:
+      return on_connect(request);
+    case Method::kConnectionBind:
+      return on_connection_bind(request);
     default:
       return on_channel_bind(request);
   }
 }
 
-// RFC 8489, section 12: the basic STUN server. Stateless and unauthenticated.
-Outcome Engine::on_binding(const Request& request) {
-  const UnknownList unknown = unknown_attributes(request.message);
-  if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
-  stun::Builder answer = begin(request, Class::kSuccess);
-  answer.xor_address(Attr::kXorMappedAddress, request.tuple.client);
-  return finish(request, answer, std::nullopt);
-}
-
 Allocation* Engine::find(const FiveTuple& tuple, const Now& now) {
   Allocation* allocation = clients_.find(tuple);
+  if (allocation == nullptr && !aliases_.empty()) allocation = find_alias(tuple);
   if (allocation == nullptr || allocation->expires() > now.mono) return allocation;
   remove(*allocation, "allocation timeout");
   return nullptr;
@@ -182,8 +212,9 @@ PeerRoute Engine::route_to_peer(Allocation& allocation, std::uint16_t number, Ti
 }
 
 ClientRoute Engine::route_to_client(const Allocation& allocation, const Address& peer, TimePoint now) const {
+  if (allocation.path == nullptr) return {0, Drop::kClientAway};
   if (!allocation.has_leg(peer.family(), now)) return {0, Drop::kNoAllocation};
-  if (!allocation.permits(peer.ip, now)) return {0, Drop::kPeerNoPermission};
+  if (!allocation.permits(peer.ip, now) && !config().server_relay) return {0, Drop::kPeerNoPermission};
   // The port of a peer with a channel was checked when the channel was bound.
   const std::uint16_t* number = allocation.channel_of.find(peer);
   if (number == nullptr) return {0, allows_port(allocation, peer) ? Drop::kNone : Drop::kPeerForbidden};
@@ -212,6 +243,7 @@ Bytes Engine::data_indication_head(const Address& peer, std::size_t data_size,
 Outcome Engine::on_icmp(const Allocation& allocation, const Address& peer, const stun::Icmp& icmp, TimePoint now) {
   const bool relevant = peer.ip.is_v4() ? icmp.type == 3 || icmp.type == 11 : icmp.type >= 1 && icmp.type <= 3;
   if (!relevant) return dropped(Drop::kIcmpIgnored);
+  if (allocation.path == nullptr) return dropped(Drop::kClientAway);
   if (!allocation.has_leg(peer.family(), now)) return dropped(Drop::kNoAllocation);
   if (!allocation.permits(peer.ip, now)) return dropped(Drop::kPeerNoPermission);
   const bool too_big = peer.ip.is_v4() ? icmp.type == 3 && icmp.code == 4 : icmp.type == 2;
@@ -257,10 +289,16 @@ void Engine::expire_parts(Allocation& allocation, TimePoint now) {
     emit(Event::Kind::kPermissionRemoved, allocation, {peer, 0});
     return true;
   });
+  if (allocation.tcp) expire_connections(allocation, now);
+  if (allocation.mobility) expire_move(allocation, now);
 }
 
 void Engine::on_path_closed(const FiveTuple& tuple, std::string_view reason) {
-  if (Allocation* allocation = clients_.find(tuple)) remove(*allocation, reason);
+  Allocation* allocation = clients_.find(tuple);
+  if (allocation == nullptr) allocation = find_alias(tuple);
+  if (allocation == nullptr) return;
+  if (allocation->mobility) return lose_path(*allocation, tuple, reason);
+  remove(*allocation, reason);
 }
 
 void Engine::set_rules(std::shared_ptr<const Rules> rules) {
@@ -273,6 +311,8 @@ void Engine::clear(std::string_view reason) {
 }
 
 void Engine::remove(Allocation& allocation, std::string_view reason) {
+  if (allocation.tcp) close_all_connections(allocation);
+  if (allocation.mobility) end_mobility(allocation);
   emit(Event::Kind::kAllocationDeleted, allocation, {}, 0, std::chrono::seconds{0}, reason);
   clients_.erase(allocation);
   const std::size_t position = allocation.position;
@@ -283,6 +323,7 @@ void Engine::remove(Allocation& allocation, std::string_view reason) {
 
 // Deletes one half of a dual allocation, with the permissions and channels of its family (RFC 8656, section 8.2).
 void Engine::remove_leg(Allocation& allocation, Family family) {
+  if (allocation.tcp) close_connections_of(allocation, family);
   emit(Event::Kind::kLegDeleted, allocation, allocation.leg(family).relay->local());
   allocation.leg(family) = {};
   allocation.channels.erase_if([&](std::uint16_t number, const Channel& channel) {
@@ -320,6 +361,16 @@ Outcome Engine::repeat_deletion(const Request& request) {
 
 // RFC 8656, section 8.2.
 Outcome Engine::on_refresh(const Request& request) {
+  if (!request.message.has(Attr::kMobilityTicket)) return refresh(request, false);
+  Allocation* named = find_ticket(request.message, request.now);
+  if (const auto error = check_move(request, named)) return refuse(request, *error);
+  Request moved = request;
+  moved.allocation = named;
+  return refresh(moved, true);
+}
+
+// `moves`: it had a ticket, which is good.
+Outcome Engine::refresh(const Request& request, bool moves) {
   Allocation& allocation = *request.allocation;
   std::optional<Family> only;
   if (const auto attribute = request.message.find(Attr::kRequestedAddressFamily)) {
@@ -336,10 +387,14 @@ Outcome Engine::on_refresh(const Request& request) {
     const bool repeated = deletes && allocation.half_deletion_id == request.message.transaction_id();
     if (!repeated) return refuse(request, Code::kPeerAddressFamilyMismatch);
   }
-  if (!deletes) lifetime = *granted_lifetime(request.message);
+  if (!deletes) lifetime = *granted_lifetime(request);
 
   stun::Builder answer = begin(request, Class::kSuccess);
   answer.u32(Attr::kLifetime, static_cast<std::uint32_t>(lifetime.count()));
+  if (moves && !deletes) {
+    begin_move(allocation, request);
+    answer.raw(Attr::kMobilityTicket, std::as_bytes(std::span(allocation.mobility->ticket)));
+  }
   const Outcome outcome = finish(request, answer, std::nullopt);
 
   const auto applies = [&](Family family) {
@@ -374,21 +429,25 @@ stun::Builder Engine::begin(const Request& request, Class cls) {
 
 // Adds what every answer ends with, and reports it.
 Outcome Engine::finish(const Request& request, stun::Builder& answer, std::optional<Code> error) {
-  const bool to_stranger = request.identity == nullptr && config().authenticate;
-  // SOFTWARE is left out of answers to strangers where it would make them an amplifier (conformance.md section 1.10).
-  if (!config().software.empty() && !to_stranger) answer.text(Attr::kSoftware, config().software);
-  if (request.identity != nullptr) {
-    if (request.identity->reply_mac == stun::MacKind::kSha256) {
-      answer.integrity_sha256(request.identity->key.bytes());
-    } else {
-      answer.integrity_sha1(request.identity->key.bytes());
-    }
-  }
-  if (config().fingerprint || request.message.has(Attr::kFingerprint)) answer.fingerprint();
+  seal(answer, request.identity, request.message.has(Attr::kFingerprint));
   Outcome outcome;
   outcome.answer = answer.finish().value_or(Bytes{});
   observer_.on_request({request.tuple, request.allocation, request.message.method(), error});
   return outcome;
+}
+
+void Engine::seal(stun::Builder& answer, const auth::Identity* identity, bool fingerprint) const {
+  const bool to_stranger = identity == nullptr && config().authenticate;
+  // SOFTWARE is left out of answers to strangers where it would make them an amplifier (conformance.md section 1.10).
+  if (!config().software.empty() && !to_stranger) answer.text(Attr::kSoftware, config().software);
+  if (identity != nullptr) {
+    if (identity->reply_mac == stun::MacKind::kSha256) {
+      answer.integrity_sha256(identity->key.bytes());
+    } else {
+      answer.integrity_sha1(identity->key.bytes());
+    }
+  }
+  if (config().fingerprint || fingerprint) answer.fingerprint();
 }
 
 Outcome Engine::succeed(const Request& request) {
@@ -397,18 +456,32 @@ Outcome Engine::succeed(const Request& request) {
 }
 
 // A stranger's answer stays below about three times the request: the phrase goes first (conformance.md section 1.10).
-std::string_view Engine::phrase_for(const Request& request, Code code, std::size_t rest) const {
-  const std::string_view phrase = stun::reason_phrase(code);
+std::string_view Engine::phrase_for(const Request& request, const Refusal& why, std::size_t rest) const {
+  const std::string_view phrase =
+      config().detailed_reasons && !why.detail.empty() ? why.detail : stun::reason_phrase(why.code);
   const std::size_t size =
       stun::kHeaderSize + stun::kAttributeHeaderSize + 4 + ((phrase.size() + 3) & ~std::size_t{3}) + rest;
   const bool affordable = request.identity != nullptr || size <= kMaxAmplification * request.message.bytes().size();
   return affordable ? phrase : std::string_view{};
 }
 
-Outcome Engine::refuse(const Request& request, Code code, bool challenge) {
+Outcome Engine::refuse(const Request& request, const Refusal& why) {
   stun::Builder answer = begin(request, Class::kError);
-  answer.error_code(code, phrase_for(request, code, challenge ? rules_->authenticator.challenge_size() : 0));
-  if (challenge) rules_->authenticator.add_challenge(answer, request.tuple.client, request.now.wall);
+  answer.error_code(why.code, phrase_for(request, why, 0));
+  return finish(request, answer, why.code);
+}
+
+// RFC 8489, section 9.2.4: all but 400 come with a challenge.
+Outcome Engine::refuse_unauthentic(const Request& request, const auth::AuthResult& result) {
+  const Code code = *result.error;
+  if (code == Code::kBadRequest) return refuse(request, {code, "The credentials are incomplete"});
+  if (code == Code::kUnauthenticated && config().unauthorized_rps != 0 && request.tuple.transport == Transport::kUdp &&
+      !unauthorized_.allow(request.tuple.client.ip, config().unauthorized_rps, request.now.mono)) {
+    return dropped(Drop::kUnauthorizedLimit);
+  }
+  stun::Builder answer = begin(request, Class::kError);
+  answer.error_code(code, phrase_for(request, code, rules_->authenticator.challenge_size(result.realm)));
+  rules_->authenticator.add_challenge(answer, request.tuple.client, request.now.wall, result.realm);
   return finish(request, answer, code);
 }
 

@@ -26,6 +26,10 @@ struct Event {
     kChannelBound,         // peer, channel, lifetime; likewise
     kChannelUnbound,       // peer, channel
     kPeerDenied,           // peer (port 0: any), reason: the policy's verdict
+    kPeerConnected,        // peer, lifetime: until when a client must have bound it; reason: who connected (RFC 6062)
+    kPeerDisconnected,     // peer, reason
+    kAllocationMoved,      // peer: the client's new address (RFC 8016)
+    kPathLost,             // a mobile client is away; reason
   };
   Kind kind;
   const Allocation& allocation;  // alive during the call

@@ -17,13 +17,15 @@ std::optional<Address> Engine::decode_peer(Bytes value, const stun::MessageView&
 }
 
 // Whether the client may name this peer at all. `any_port`: the port is not looked at, as in CreatePermission.
-std::optional<Code> Engine::check_peer(const Allocation& allocation, const Address& peer, bool any_port) {
-  if (allocation.legs[peer.family() == Family::kIPv6 ? 1 : 0].relay == nullptr) return Code::kPeerAddressFamilyMismatch;
+std::optional<Refusal> Engine::check_peer(const Allocation& allocation, const Address& peer, bool any_port) {
+  if (allocation.legs[peer.family() == Family::kIPv6 ? 1 : 0].relay == nullptr) {
+    return Refusal{Code::kPeerAddressFamilyMismatch, "The allocation has no relayed address of the peer's family"};
+  }
   const turnd::PeerVerdict verdict = any_port ? rules_->policy.check_ip(peer.ip).verdict : rules_->policy.check(peer);
   if (verdict == turnd::PeerVerdict::kAllowed) return std::nullopt;
   emit(Event::Kind::kPeerDenied, allocation, {peer.ip, any_port ? std::uint16_t{0} : peer.port}, 0,
        std::chrono::seconds{0}, turnd::to_string(verdict));
-  return Code::kForbidden;
+  return Refusal{Code::kForbidden, "The server's rules forbid this peer"};
 }
 
 void Engine::install_permission(Allocation& allocation, const IpAddress& peer, TimePoint now) {
@@ -50,6 +52,7 @@ void Engine::apply_policy(Allocation& allocation) {
     emit(Event::Kind::kPermissionRemoved, allocation, {peer, 0});
     return true;
   });
+  if (allocation.tcp) close_denied_connections(allocation);
 }
 
 bool Engine::allows_port(const Allocation& allocation, const Address& peer) const {
@@ -78,17 +81,17 @@ Outcome Engine::on_create_permission(const Request& request) {
   for (const stun::Attribute& attribute : request.message) {
     if (attribute.type != Attr::kXorPeerAddress) continue;
     const auto peer = decode_peer(attribute.value, request.message);
-    if (!peer) return refuse(request, Code::kBadRequest);
+    if (!peer) return refuse(request, {Code::kBadRequest, "XOR-PEER-ADDRESS is malformed"});
     if (const auto error = check_peer(allocation, *peer, true)) return refuse(request, *error);
     ++peers;
     if (allocation.permissions.find(peer->ip) == nullptr) ++added;
   }
-  if (peers == 0) return refuse(request, Code::kBadRequest);
+  if (peers == 0) return refuse(request, {Code::kBadRequest, "XOR-PEER-ADDRESS is missing"});
   if (allocation.permissions.size() + added > config().max_permissions) {
     // Looks closer: what has expired takes no place, and a peer named twice takes one.
     expire_parts(allocation, request.now.mono);
     if (allocation.permissions.size() + count_new_peers(request) > config().max_permissions) {
-      return refuse(request, Code::kInsufficientCapacity);
+      return refuse(request, {Code::kInsufficientCapacity, "The allocation has its most permissions"});
     }
   }
   for (const stun::Attribute& attribute : request.message) {
@@ -104,31 +107,34 @@ Outcome Engine::on_channel_bind(const Request& request) {
   const TimePoint now = request.now.mono;
   const auto number_attribute = request.message.find(Attr::kChannelNumber);
   const auto peer_attribute = request.message.find(Attr::kXorPeerAddress);
-  if (!number_attribute || !peer_attribute) return refuse(request, Code::kBadRequest);
+  if (!number_attribute || !peer_attribute) {
+    return refuse(request, {Code::kBadRequest, "CHANNEL-NUMBER and XOR-PEER-ADDRESS are needed"});
+  }
   const auto number = stun::decode_channel_number(number_attribute->value);
   const auto peer = decode_peer(peer_attribute->value, request.message);
   if (!number || !peer || !config().channels.contains(*number) || peer->port == 0) {
-    return refuse(request, Code::kBadRequest);
+    return refuse(request, {Code::kBadRequest, "The channel number or the peer is out of range"});
   }
+  if (allocation.tcp != nullptr) return refuse(request, Code::kBadRequest);  // RFC 6062 has no channels
 
   // A number belongs to one peer, a peer has one number; what has expired is free again.
   Channel* by_number = allocation.channels.find(*number);
   if (by_number != nullptr && by_number->expires > now && by_number->peer != *peer) {
-    return refuse(request, Code::kBadRequest);
+    return refuse(request, {Code::kBadRequest, "The channel is bound to another peer"});
   }
   const std::uint16_t* by_peer = allocation.channel_of.find(*peer);
   if (by_peer != nullptr && *by_peer != *number && allocation.channels.find(*by_peer)->expires > now) {
-    return refuse(request, Code::kBadRequest);
+    return refuse(request, {Code::kBadRequest, "The peer has another channel"});
   }
   if (const auto error = check_peer(allocation, *peer, false)) return refuse(request, *error);
 
   const bool refresh = by_number != nullptr && by_number->expires > now;
   expire_parts(allocation, now);
   if (!refresh && allocation.channels.size() >= config().max_channels) {
-    return refuse(request, Code::kInsufficientCapacity);
+    return refuse(request, {Code::kInsufficientCapacity, "The allocation has its most channels"});
   }
   if (allocation.permissions.find(peer->ip) == nullptr && allocation.permissions.size() >= config().max_permissions) {
-    return refuse(request, Code::kInsufficientCapacity);
+    return refuse(request, {Code::kInsufficientCapacity, "The allocation has its most permissions"});
   }
 
   install_permission(allocation, peer->ip, now);
@@ -141,9 +147,13 @@ Outcome Engine::on_channel_bind(const Request& request) {
 // RFC 8656, section 11.2. Indications have no answer: whatever is wrong, the datagram is dropped.
 Outcome Engine::on_send(const stun::MessageView& message, const FiveTuple& tuple, const Now& now) {
   Outcome outcome;
-  Allocation* allocation = config().serve_turn ? find(tuple, now) : nullptr;
+  Allocation* allocation = config().serve_turn ? find_for_data(tuple, now) : nullptr;
   if (allocation == nullptr) {
     outcome.drop = Drop::kNoAllocation;
+    return outcome;
+  }
+  if (allocation->tcp != nullptr) {
+    outcome.drop = Drop::kTcpAllocation;
     return outcome;
   }
   const auto peer_attribute = message.find(Attr::kXorPeerAddress);

@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "turnd/engine/handles.h"
 
 namespace turnkit::engine {
 
@@ -32,6 +33,22 @@ class RelayEndpoint {
   Allocation* owner_ = nullptr;
 };
 
+// A relayed address for TCP (RFC 6062): it listens, and connects to peers from the same address and port. Connections
+// go by the engine's ids. Destroying it closes them all.
+class TcpRelayEndpoint : public RelayEndpoint {
+ public:
+  // Begins to connect. The outcome comes later, never during this call, through Engine::on_connect_result(); false: it
+  // failed at once, and nothing will come.
+  virtual bool connect(ConnectionId id, const Address& peer) = 0;
+  // The time for connecting is over: ends the attempt and reports its failure.
+  virtual void give_up(ConnectionId id) = 0;
+  // Closes a connection, and with it the client's data connection, without reporting it.
+  virtual void close(ConnectionId id) = 0;
+
+ protected:
+  using RelayEndpoint::RelayEndpoint;
+};
+
 enum class Parity : std::uint8_t { kAny, kEven, kEvenAndReserveNext };
 
 struct OpenedRelay {
@@ -48,6 +65,10 @@ class RelayPorts {
   [[nodiscard]] virtual bool can_set_dont_fragment(Family family) const = 0;
   // `server`: the address at which the client reached us; preferred for the relayed address where it fits.
   virtual OpenedRelay open(Family family, Parity parity, const Address& server, const Now& now) = 0;
+  // Null: no port is left.
+  virtual std::unique_ptr<TcpRelayEndpoint> open_tcp(Family family, const Address& server, const Now& now) = 0;
+  // Whether claim() would find something.
+  [[nodiscard]] virtual bool holds(std::uint64_t token, const Now& now) = 0;
   // The address that a RESERVATION-TOKEN holds, once; null when the token is unknown, used or has expired (30 s).
   // Server-wide.
   virtual std::unique_ptr<RelayEndpoint> claim(std::uint64_t token, const Now& now) = 0;

@@ -111,7 +111,7 @@ void Worker::on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std:
   const auto channel_data = stun::parse_channel_data(segment);
   if (!channel_data) return drop(Drop::kMalformedData);
   if (memo.channel != channel_data->number) {
-    if (memo.allocation == nullptr) memo.allocation = engine_.find(tuple, loop_.now());
+    if (memo.allocation == nullptr) memo.allocation = engine_.find_for_data(tuple, loop_.now());
     if (memo.allocation == nullptr) return drop(Drop::kNoAllocation);
     memo.route = engine_.route_to_peer(*memo.allocation, channel_data->number, loop_.now().mono);
     memo.channel = channel_data->number;
@@ -256,6 +256,10 @@ engine::OpenedRelay Worker::Ports::open(Family family, engine::Parity parity, co
   PortPool::Opened opened = pool_.open(family, parity, server.ip, now.mono);
   if (!opened.lease) return {};
   return {std::make_unique<Relay>(worker_, std::move(opened.lease)), opened.reservation_token};
+}
+
+std::unique_ptr<engine::TcpRelayEndpoint> Worker::Ports::open_tcp(Family, const Address&, const Now&) {
+  return nullptr;
 }
 
 std::unique_ptr<engine::RelayEndpoint> Worker::Ports::claim(std::uint64_t token, const Now& now) {

@@ -81,6 +81,7 @@ class Worker {
     [[nodiscard]] bool supports(Family family) const override { return pool_.supports(family); }
     [[nodiscard]] bool can_set_dont_fragment(Family) const override { return true; }
     engine::OpenedRelay open(Family family, engine::Parity parity, const Address& server, const Now& now) override;
+    std::unique_ptr<engine::TcpRelayEndpoint> open_tcp(Family family, const Address& server, const Now& now) override;
     std::unique_ptr<engine::RelayEndpoint> claim(std::uint64_t token, const Now& now) override;
 
    private:

@@ -203,7 +203,7 @@ void EngineHarness::from_client(const engine::FiveTuple& tuple, Bytes datagram) 
 
 void EngineHarness::channel_data_from_client(const engine::FiveTuple& tuple, Bytes datagram) {
   const auto channel_data = stun::parse_channel_data(datagram);
-  Allocation* allocation = channel_data ? engine_->find(tuple, now_) : nullptr;
+  Allocation* allocation = channel_data ? engine_->find_for_data(tuple, now_) : nullptr;
   if (allocation == nullptr) {
     last_drop_ = channel_data ? Drop::kNoAllocation : Drop::kMalformedData;
     return;

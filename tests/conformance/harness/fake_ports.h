@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -27,14 +28,18 @@ class FakePorts final : public engine::RelayPorts {
   [[nodiscard]] bool supports(Family family) const override { return ip_of(family) != nullptr; }
   [[nodiscard]] bool can_set_dont_fragment(Family) const override { return config_.can_set_dont_fragment; }
   engine::OpenedRelay open(Family family, engine::Parity parity, const Address& server, const Now& now) override;
+  std::unique_ptr<engine::TcpRelayEndpoint> open_tcp(Family family, const Address& server, const Now& now) override;
   std::unique_ptr<engine::RelayEndpoint> claim(std::uint64_t token, const Now& now) override;
 
   void expire_reservations(TimePoint now);
   void forget_reservations() { reservations_.clear(); }
   // The endpoint at a relayed address; null when there is none.
   [[nodiscard]] engine::RelayEndpoint* find(const Address& address) const;
+  // The same for TCP.
+  class TcpEndpoint;
+  [[nodiscard]] TcpEndpoint* find_tcp(const Address& address) const;
   // Open endpoints, reserved ones included.
-  [[nodiscard]] std::size_t live() const { return live_.size(); }
+  [[nodiscard]] std::size_t live() const { return live_.size() + tcp_.size(); }
   [[nodiscard]] std::size_t reserved() const { return reservations_.size(); }
 
  private:
@@ -52,6 +57,7 @@ class FakePorts final : public engine::RelayPorts {
   const Config config_;
   Random& random_;
   std::map<Address, Endpoint*> live_;
+  std::map<Address, TcpEndpoint*> tcp_;
   std::map<std::uint64_t, Reservation> reservations_;  // after live_: its endpoints leave that table
 };
 
@@ -61,6 +67,31 @@ class FakePorts::Endpoint final : public engine::RelayEndpoint {
     ports_.live_.emplace(local, this);
   }
   ~Endpoint() override { ports_.live_.erase(local()); }
+
+ private:
+  FakePorts& ports_;
+};
+
+// A TCP relayed address of the table: it writes down what the engine asks of it.
+class FakePorts::TcpEndpoint final : public engine::TcpRelayEndpoint {
+ public:
+  TcpEndpoint(FakePorts& ports, const Address& local) : TcpRelayEndpoint(local), ports_(ports) {
+    ports_.tcp_.emplace(local, this);
+  }
+  ~TcpEndpoint() override { ports_.tcp_.erase(local()); }
+
+  bool connect(engine::ConnectionId id, const Address& peer) override {
+    if (refuses) return false;
+    connecting.emplace_back(id, peer);
+    return true;
+  }
+  void give_up(engine::ConnectionId id) override { given_up.push_back(id); }
+  void close(engine::ConnectionId id) override { closed.push_back(id); }
+
+  bool refuses = false;
+  std::vector<std::pair<engine::ConnectionId, Address>> connecting;
+  std::vector<engine::ConnectionId> given_up;
+  std::vector<engine::ConnectionId> closed;
 
  private:
   FakePorts& ports_;
@@ -104,6 +135,21 @@ inline engine::OpenedRelay FakePorts::open(Family family, engine::Parity parity,
         Reservation{make({*ip, static_cast<std::uint16_t>(address->port + 1)}), now.mono + kReservationLifetime});
   }
   return opened;
+}
+
+inline std::unique_ptr<engine::TcpRelayEndpoint> FakePorts::open_tcp(Family family, const Address&, const Now&) {
+  const IpAddress* ip = ip_of(family);
+  const std::uint32_t count = std::uint32_t{config_.max_port} - config_.min_port + 1;
+  for (std::uint32_t i = 0; ip != nullptr && i < count; ++i) {
+    const Address address{*ip, static_cast<std::uint16_t>(config_.min_port + i)};
+    if (!tcp_.contains(address)) return std::make_unique<TcpEndpoint>(*this, address);
+  }
+  return nullptr;
+}
+
+inline FakePorts::TcpEndpoint* FakePorts::find_tcp(const Address& address) const {
+  const auto it = tcp_.find(address);
+  return it == tcp_.end() ? nullptr : it->second;
 }
 
 inline std::unique_ptr<engine::RelayEndpoint> FakePorts::claim(std::uint64_t token, const Now& now) {
