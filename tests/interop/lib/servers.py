@@ -27,23 +27,25 @@ def turnd_path():
 
 
 def free_ports(count=1, ip='127.0.0.1'):
-    """The first of `count` adjacent UDP ports that nobody has now, below the range of ephemeral ports, so that no
-    client gets one of them before the server does."""
+    """The first of `count` adjacent ports that nobody has now, for UDP or for TCP, below the range of ephemeral ports,
+    so that no client gets one of them before the server does."""
     family = socket.AF_INET6 if ':' in ip else socket.AF_INET
     for _ in range(200):
         first = random.randrange(10000, 32000)
         sockets = []
         try:
             for port in range(first, first + count):
-                sockets.append(socket.socket(family, socket.SOCK_DGRAM))
-                sockets[-1].bind((ip, port))
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    sockets.append(socket.socket(family, kind))
+                    sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
+                    sockets[-1].bind((ip, port))
             return first
         except OSError:
             continue
         finally:
             for sock in sockets:
                 sock.close()
-    raise ProcessFailure(f'no {count} adjacent free UDP ports on {ip}')
+    raise ProcessFailure(f'no {count} adjacent free ports on {ip}')
 
 
 class Turnd(Process):
@@ -56,12 +58,33 @@ class Turnd(Process):
     def __init__(self, *options, common=COMMON, credentials=CREDENTIALS, listener=LISTENER, wait=True, **process):
         super().__init__([turnd_path(), *common, *credentials, *listener, *options], **process)
         self.address = None  # the first listener
+        self.tls_address = None
         if wait:
             try:
                 self.wait_until_started()
             except BaseException:
                 self.kill()
                 raise
+
+    @classmethod
+    def with_streams(cls, *options, listening_ip='127.0.0.1', tls=None, **rest):
+        """On ports known beforehand, the same for UDP and TCP, so that any transport finds it; with the Certificate
+        `tls` for TLS and DTLS too, there and on a port of their own."""
+        secure = (*tls.options(),) if tls else ('--no-tls', '--no-dtls')
+        for attempt in range(5):
+            port = free_ports(4, listening_ip)
+            listener = (f'--listening-ip={listening_ip}', f'--listening-port={port}',
+                        *((f'--tls-listening-port={port + 2}',) if tls else ()))
+            try:
+                turnd = cls(*secure, *options, listener=listener, **rest)
+            except ProcessFailure as failure:
+                if attempt == 4 or 'in use' not in str(failure):
+                    raise
+                continue
+            turnd.address = (listening_ip, port)
+            turnd.tls_address = (listening_ip, port + 2) if tls else None
+            return turnd
+        raise AssertionError('not reached')
 
     def wait_until_started(self):
         self.wait_for(STARTED)
@@ -84,22 +107,25 @@ class Turnd(Process):
 class Turnserver(Process):
     """coturn from Debian, set up as Turnd is. Serves users or secrets, not both: that is how coturn works."""
 
-    def __init__(self, directory, *options, credentials='user', listening_ip='127.0.0.1', threads=2, **process):
+    def __init__(self, directory, *options, credentials='user', listening_ip='127.0.0.1', threads=2, tls=None, **process):
         keys = {'user': ['--lt-cred-mech', f'--user={USER}:{PASSWORD}'],
                 'secret': ['--use-auth-secret', f'--static-auth-secret={SECRET}'], None: []}[credentials]
         self.address = None
+        self.tls_address = None
         for attempt in range(5):
-            port = free_ports(2, listening_ip)
+            port = free_ports(4, listening_ip)
+            secure = (*tls.options(), f'--tls-listening-port={port + 2}') if tls else ('--no-tls', '--no-dtls')
             super().__init__(
                 ['stdbuf', '-oL', 'turnserver', '-n', *keys,
-                 f'--realm={REALM}', f'--listening-ip={listening_ip}', f'--listening-port={port}',
-                 f'--relay-threads={threads}', '--allow-loopback-peers', '--no-tls', '--no-dtls', '--no-cli',
+                 f'--realm={REALM}', f'--listening-ip={listening_ip}', f'--listening-port={port}', *secure,
+                 f'--relay-threads={threads}', '--allow-loopback-peers', '--no-cli',
                  '--log-file=stdout', f'--userdb={directory}/turndb', f'--pidfile={directory}/turnserver.pid',
                  *options], **process)
             try:
                 self.wait_for('Total General servers|' + STARTED)
                 self.address = (listening_ip, port)
-                self._wait_for_binding()
+                self.tls_address = (listening_ip, port + 2) if tls else None
+                self._wait_for_listeners(options)
                 return
             except ProcessFailure:
                 self.kill()
@@ -107,10 +133,31 @@ class Turnserver(Process):
                     raise
 
     # Debian's version does not say when its listeners are open.
-    def _wait_for_binding(self):
+    def _wait_for_listeners(self, options):
         ip, port = self.address
-        with turn.Client(('127.0.0.1' if ip == '0.0.0.0' else ip, port), timeout=processes.START_TIMEOUT) as client:
-            client.binding()
+        ip = '127.0.0.1' if ip == '0.0.0.0' else ip
+        if not {'--no-stun', '--no-udp', '--secure-stun'} & set(options):
+            with turn.Client((ip, port), timeout=processes.START_TIMEOUT) as client:
+                client.binding()
+        if '--no-tcp' not in options:
+            wait_for_tcp(ip, port, self)
+        if self.tls_address and '--no-tls' not in options:
+            wait_for_tcp(ip, self.tls_address[1], self)
+
+
+def wait_for_tcp(ip, port, process):
+    """Waits until something that `process` opens accepts connections."""
+
+    def accepts():
+        if process.returncode is not None:
+            raise ProcessFailure(f'{process.name()} ended:\n{process.output()}')
+        try:
+            socket.create_connection((ip, port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    processes.until(accepts, f'{process.name()} to accept TCP connections on {ip} port {port}')
 
 
 class Peer(Process):

@@ -21,6 +21,11 @@ def probe_path():
     return path
 
 
+def against():
+    """Which server the tests are about, where they can do with either: 'turnd', or 'coturn' to prove the tests."""
+    return os.environ.get('TURNKIT_AGAINST', 'turnd')
+
+
 def case(*, timeout=60, labels=()):
     """Marks a test method: `timeout` is ctest's, in seconds; `labels` are added to those of its folder."""
 
@@ -79,6 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description=sys.modules['__main__'].__doc__)
     parser.add_argument('--turnd', help='the turnd program under test')
     parser.add_argument('--probe', help='the turn-probe program')
+    parser.add_argument('--against', choices=('turnd', 'coturn'), help='the server that tests which know both use')
     parser.add_argument('--list', action='store_true', help='print NAME TIMEOUT LABEL,LABEL... for every test')
     parser.add_argument('names', nargs='*', metavar='CLASS.METHOD')
     arguments = parser.parse_args()
@@ -94,6 +100,8 @@ def main():
         os.environ['TURND'] = os.path.abspath(arguments.turnd)
     if arguments.probe:
         os.environ['TURN_PROBE'] = os.path.abspath(arguments.probe)
+    if arguments.against:
+        os.environ['TURNKIT_AGAINST'] = arguments.against
     unknown = [name for name in arguments.names if name not in found]
     if unknown:
         parser.error(f'no such test: {" ".join(unknown)}')

@@ -1,6 +1,6 @@
 """A small TURN client written from RFC 8489 and RFC 8656 alone, to check turnd with code that shares nothing with it.
 
-Speaks UDP, over IPv4 and IPv6; authenticates as an RFC 5389 client does (MD5 key, MESSAGE-INTEGRITY) or as an RFC 8489
+Speaks UDP, over IPv4 and IPv6 (turn_stream.py: TCP, TLS and DTLS); authenticates as an RFC 5389 client does (MD5 key, MESSAGE-INTEGRITY) or as an RFC 8489
 one (SHA-256 key and MESSAGE-INTEGRITY-SHA256). It checks the integrity of every answer. It is no ICE agent, keeps
 nothing alive by itself, and knows only what the tests need.
 """
@@ -29,6 +29,9 @@ class Method(enum.IntEnum):
     DATA = 0x007
     CREATE_PERMISSION = 0x008
     CHANNEL_BIND = 0x009
+    CONNECT = 0x00A
+    CONNECTION_BIND = 0x00B
+    CONNECTION_ATTEMPT = 0x00C
 
 
 class Class(enum.IntEnum):
@@ -39,6 +42,8 @@ class Class(enum.IntEnum):
 
 
 class Attr(enum.IntEnum):
+    MAPPED_ADDRESS = 0x0001
+    CHANGE_REQUEST = 0x0003
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008
     ERROR_CODE = 0x0009
@@ -54,16 +59,26 @@ class Attr(enum.IntEnum):
     EVEN_PORT = 0x0018
     REQUESTED_TRANSPORT = 0x0019
     DONT_FRAGMENT = 0x001A
+    ACCESS_TOKEN = 0x001B
     MESSAGE_INTEGRITY_SHA256 = 0x001C
     PASSWORD_ALGORITHM = 0x001D
     USERHASH = 0x001E
     XOR_MAPPED_ADDRESS = 0x0020
     RESERVATION_TOKEN = 0x0022
+    PADDING = 0x0026
+    RESPONSE_PORT = 0x0027
+    CONNECTION_ID = 0x002A
     ADDITIONAL_ADDRESS_FAMILY = 0x8000
     ADDRESS_ERROR_CODE = 0x8001
     PASSWORD_ALGORITHMS = 0x8002
     SOFTWARE = 0x8022
+    ALTERNATE_SERVER = 0x8023
     FINGERPRINT = 0x8028
+    RESPONSE_ORIGIN = 0x802B
+    OTHER_ADDRESS = 0x802C
+    THIRD_PARTY_AUTHORIZATION = 0x802E
+    ORIGIN = 0x802F
+    MOBILITY_TICKET = 0x8030
 
 
 MD5 = 0x0001
@@ -99,6 +114,14 @@ def encode_address(address, transaction):
     mask = struct.pack('!I', COOKIE) + transaction
     masked = bytes(a ^ b for a, b in zip(ip.packed, mask))
     return struct.pack('!BBH', 0, IPV4 if ip.version == 4 else IPV6, port) + masked
+
+
+def decode_plain_address(value):
+    """An address that is not XORed: MAPPED-ADDRESS, ALTERNATE-SERVER, RESPONSE-ORIGIN, OTHER-ADDRESS."""
+    _, family, port = struct.unpack_from('!BBH', value)
+    if (family, len(value)) not in ((IPV4, 8), (IPV6, 20)):
+        raise BadAnswer(f'address attribute of family {family} and {len(value)} bytes')
+    return str(ipaddress.ip_address(value[4:])), port
 
 
 def decode_address(value, transaction):
@@ -143,6 +166,14 @@ class Message:
     def address(self, kind):
         value = self.find(kind)
         return None if value is None else decode_address(value, self.transaction)
+
+    def plain_address(self, kind):
+        value = self.find(kind)
+        return None if value is None else decode_plain_address(value)
+
+    def kinds(self):
+        """The attribute types in their order."""
+        return [attr_type for attr_type, _, _ in self.attributes]
 
     def addresses(self, kind):
         return [decode_address(value, self.transaction) for value in self.find_all(kind)]
@@ -215,6 +246,8 @@ class Algorithm(enum.Enum):
 class Client:
     """One client address of a TURN server, and at most one allocation there."""
 
+    retransmits = True  # what a client does on a transport that may lose messages
+
     def __init__(self, server, user=None, password=None, *, algorithm=Algorithm.SHA1, local=None, timeout=10.0,
                  sock=None):
         self.server = server
@@ -223,10 +256,7 @@ class Client:
         self.algorithm = algorithm
         self.timeout = timeout
         self.fingerprint = False
-        family = socket.AF_INET6 if ':' in server[0] else socket.AF_INET
-        self.socket = sock or socket.socket(family, socket.SOCK_DGRAM)
-        if local is not None:
-            self.socket.bind(local)
+        self.socket = sock or self._open(local)
         self.socket.setblocking(False)
         self.realm = None
         self.nonce = None
@@ -235,14 +265,23 @@ class Client:
         self.mapped = None
         self.lifetime = None
         self.reservation_token = None
+        self.ticket = None  # RFC 8016
         self.channels = {}  # number -> peer
         self.received = []  # (peer, data, channel or None), not yet taken by receive()
+        self.attempts = []  # (connection id, peer) of ConnectionAttempt indications (RFC 6062)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.socket.close()
+
+    def _open(self, local):
+        family = socket.AF_INET6 if ':' in self.server[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        if local is not None:
+            sock.bind(local)
+        return sock
 
     # Transactions.
 
@@ -288,7 +327,7 @@ class Client:
         wait = 0.5
         while True:
             self._send(message)
-            retry = min(end, time.monotonic() + wait)
+            retry = min(end, time.monotonic() + wait) if self.retransmits else end
             while (left := retry - time.monotonic()) > 0:
                 raw = self._read(left)
                 if raw is None:
@@ -332,7 +371,7 @@ class Client:
         return answer.address(Attr.XOR_MAPPED_ADDRESS)
 
     def allocate(self, *, lifetime=None, family=None, dual=False, even_port=None, token=None, transport=17,
-                 dont_fragment=False):
+                 dont_fragment=False, mobile=False, extra=()):
         """Makes the allocation; its first relayed address."""
         attributes = [(Attr.REQUESTED_TRANSPORT, struct.pack('!B3x', transport))]
         if lifetime is not None:
@@ -347,11 +386,15 @@ class Client:
             attributes.append((Attr.RESERVATION_TOKEN, token))
         if dont_fragment:
             attributes.append((Attr.DONT_FRAGMENT, b''))
+        if mobile:
+            attributes.append((Attr.MOBILITY_TICKET, b''))
+        attributes += extra
         answer = self.request(Method.ALLOCATE, attributes)
         self.relayed = answer.addresses(Attr.XOR_RELAYED_ADDRESS)
         self.mapped = answer.address(Attr.XOR_MAPPED_ADDRESS)
         self.lifetime = answer.number(Attr.LIFETIME)
         self.reservation_token = answer.find(Attr.RESERVATION_TOKEN)
+        self.ticket = answer.find(Attr.MOBILITY_TICKET)
         if not self.relayed or self.mapped is None or self.lifetime is None:
             raise BadAnswer('Allocate success without relayed address, mapped address or lifetime')
         return self.relayed[0]
@@ -431,6 +474,9 @@ class Client:
         message = Message(raw)
         if message.cls in (Class.SUCCESS, Class.ERROR):
             return message
+        if message.method == Method.CONNECTION_ATTEMPT:
+            self.attempts.append((message.find(Attr.CONNECTION_ID), message.address(Attr.XOR_PEER_ADDRESS)))
+            return None
         if message.method != Method.DATA:
             raise BadAnswer(f'an indication of method {message.method:#x}')
         peer = message.address(Attr.XOR_PEER_ADDRESS)

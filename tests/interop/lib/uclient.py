@@ -23,6 +23,7 @@ class Outcome:
     lost: int | None
     dropped: int | None
     output: str
+    exit_code: int | None = None  # None: it had to be killed
 
     @property
     def complete(self):
@@ -51,7 +52,7 @@ def run_until_complete(server, *options, runs):
         deadline = time.monotonic() + TIMEOUT
         while True:
             ended = [process for process in running if process.returncode is not None]
-            outcomes = [_parse(' '.join(argv[2:]), process.output()) for process in ended if process.wait() is not None]
+            outcomes = [_parse(' '.join(argv[2:]), process.output(), process.wait()) for process in ended]
             best = next((outcome for outcome in outcomes if outcome.complete), None)
             if best is not None:
                 return best
@@ -69,7 +70,7 @@ def _argv(server, options):
     return ['stdbuf', '-oL', 'turnutils_uclient', '-p', str(server[1]), *options, server[0]]
 
 
-def _parse(command, output):
+def _parse(command, output, exit_code=None):
     def last(pattern):
         found = re.findall(pattern, output)
         return found[-1] if found else None
@@ -79,5 +80,5 @@ def _parse(command, output):
     losses = last(r'Total lost packets (-?\d+) .*?total send dropped (-?\d+)')
     numbers = [int(value) for pair in (messages, sizes, losses) for value in (pair or ())]
     if len(numbers) != 6:
-        return Outcome(command, None, None, None, None, None, None, output)
-    return Outcome(command, *numbers, output)
+        return Outcome(command, None, None, None, None, None, None, output, exit_code)
+    return Outcome(command, *numbers, output, exit_code)
