@@ -75,6 +75,7 @@ class Authenticator {
   [[nodiscard]] std::size_t challenge_size(std::string_view realm = {}) const;
 
   [[nodiscard]] const RealmTable& realms() const { return realms_; }
+  [[nodiscard]] bool takes_tokens() const { return config_.oauth_keys != nullptr; }
 
  private:
   struct Claim;

@@ -56,6 +56,7 @@ inline constexpr AttributeInfo kAttributes[] = {
     {Attr::kPasswordAlgorithms, "PASSWORD-ALGORITHMS"},
     {Attr::kAlternateDomain, "ALTERNATE-DOMAIN"},
     {Attr::kIcmp, "ICMP"},
+    {Attr::kDraftBandwidth, "DRAFT-BANDWIDTH"},
     {Attr::kSoftware, "SOFTWARE"},
     {Attr::kAlternateServer, "ALTERNATE-SERVER"},
     {Attr::kTransactionTransmitCounter, "TRANSACTION-TRANSMIT-COUNTER"},

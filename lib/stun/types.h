@@ -87,6 +87,7 @@ enum class Attr : std::uint16_t {
   kPasswordAlgorithms = 0x8002,
   kAlternateDomain = 0x8003,
   kIcmp = 0x8004,
+  kDraftBandwidth = 0x8010,  // coturn's, in units of 1024 bits per second
   kSoftware = 0x8022,
   kAlternateServer = 0x8023,
   kTransactionTransmitCounter = 0x8025,

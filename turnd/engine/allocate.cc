@@ -203,7 +203,8 @@ Outcome Engine::on_allocate(const Request& request) {
   AllocateWish wish;
   if (const auto error = parse_wish(request, wish)) {
     const std::array unknown{Attr::kDontFragment};
-    return error->code == Code::kUnknownAttribute ? refuse_unknown_attributes(request, unknown) : refuse(request, *error);
+    return error->code == Code::kUnknownAttribute ? refuse_unknown_attributes(request, unknown)
+                                                  : refuse(request, *error);
   }
 
   // A token that holds nothing is refused first (step 5), one that does is redeemed only within the quota.
@@ -264,7 +265,9 @@ std::string_view Engine::realm_of(const Request& request) const {
 // 1024 bits as coturn's uclient -a sends it.
 void Engine::limit_bandwidth(Allocation& allocation, const Request& request) {
   std::uint64_t rate = allocation.quota.bandwidth();
-  if (const auto attribute = request.message.find(Attr::kDraftBandwidth)) {
+  auto attribute = request.message.find(Attr::kDraftBandwidth);
+  if (!attribute) attribute = request.message.find(Attr::kBandwidth);
+  if (attribute) {
     const std::uint64_t asked = std::uint64_t{stun::decode_u32(attribute->value).value_or(0)} * kBandwidthUnit;
     if (asked != 0 && (rate == 0 || asked < rate)) rate = asked;
   }

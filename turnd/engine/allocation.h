@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "auth/authenticator.h"
 #include "base/address.h"
@@ -38,6 +39,10 @@ bool is_stream(Transport transport);  // TCP or TLS
 
 // The way back to a client: a datagram listener or a stream. Owned by the shell, outlives the allocations that name it.
 class ClientPath {
+ public:
+  // "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: none. For the log.
+  [[nodiscard]] virtual std::string protection() const { return {}; }
+
  protected:
   ~ClientPath() = default;
 };

@@ -33,6 +33,7 @@ std::string_view drop_name(Drop drop) {
                                                                       "peer_too_large",
                                                                       "icmp_ignored",
                                                                       "client_away",
+                                                                      "slow_reader",
                                                                       "too_many_connections"};
   const auto index = static_cast<std::size_t>(drop);
   return index < kNames.size() ? kNames[index] : "unknown";

@@ -27,11 +27,11 @@ enum class Drop : std::uint8_t {
   kMalformedData,     // a Send indication or ChannelData message whose content is wrong
   kUnknownAttribute,  // an indication with an unknown comprehension-required attribute
   kUnboundChannel,
-  kNoPermission,   // no permission for the peer's address, or it has expired
-  kPeerFamily,     // no relayed address of the peer's family
-  kPeerForbidden,  // the peer policy forbids this port
-  kRateLimit,      // over the session's bandwidth
-  kTcpAllocation,  // a Send indication on a TCP allocation (RFC 6062)
+  kNoPermission,       // no permission for the peer's address, or it has expired
+  kPeerFamily,         // no relayed address of the peer's family
+  kPeerForbidden,      // the peer policy forbids this port
+  kRateLimit,          // over the session's bandwidth
+  kTcpAllocation,      // a Send indication on a TCP allocation (RFC 6062)
   kUnauthorizedLimit,  // its source gets too many 401s (unauthorized-ratelimit)
   kReflectionLimit,    // its source asks for too many answers that go elsewhere or are padded (RFC 5780)
   kNoListener,         // RFC 5780: no listener is at the address that the answer is to leave from
@@ -40,6 +40,7 @@ enum class Drop : std::uint8_t {
   kPeerTooLarge,        // does not fit into one message to the client
   kIcmpIgnored,         // an ICMP error that TURN does not pass on
   kClientAway,          // the client of a mobile allocation has no path at present (RFC 8016)
+  kSlowReader,          // the queue of a client on a stream is full
   kTooManyConnections,  // a peer's TCP connection over the allocation's limit
   kCount
 };

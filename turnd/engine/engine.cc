@@ -4,6 +4,7 @@
 
 #include "stun/attributes.h"
 #include "stun/integrity.h"
+#include "turnd/engine/unknown_attributes.h"
 
 namespace turnkit::engine {
 
@@ -14,65 +15,9 @@ using stun::Class;
 using stun::Code;
 using stun::Method;
 
-constexpr std::size_t kMaxUnknownListed = 16;
 constexpr std::size_t kMaxAmplification = 3;  // bytes of an unauthenticated answer per byte of its request
 constexpr std::size_t kMaxDeletedRemembered = 4096;
 constexpr std::chrono::seconds kTransactionMemory{40};  // RFC 8489, section 6.3.1
-
-// Whether this server understands a comprehension-required attribute. Those of extensions that it does not offer are
-// unknown to it.
-bool is_understood(Attr type, const Rules& rules) {
-  switch (type) {
-    case Attr::kMappedAddress:
-    case Attr::kUsername:
-    case Attr::kMessageIntegrity:
-    case Attr::kErrorCode:
-    case Attr::kUnknownAttributes:
-    case Attr::kChannelNumber:
-    case Attr::kLifetime:
-    case Attr::kXorPeerAddress:
-    case Attr::kData:
-    case Attr::kRealm:
-    case Attr::kNonce:
-    case Attr::kXorRelayedAddress:
-    case Attr::kRequestedAddressFamily:
-    case Attr::kEvenPort:
-    case Attr::kRequestedTransport:
-    case Attr::kDontFragment:
-    case Attr::kMessageIntegritySha256:
-    case Attr::kPasswordAlgorithm:
-    case Attr::kUserhash:
-    case Attr::kXorMappedAddress:
-    case Attr::kReservationToken:
-    case Attr::kConnectionId:
-    case Attr::kBandwidth:
-    case Attr::kPriority:  // sent to STUN servers by ICE agents that reuse their connectivity check
-      return true;
-    case Attr::kAccessToken:
-      return rules.authenticator.takes_tokens();
-    default:
-      return false;
-  }
-}
-
-// The unknown comprehension-required attributes, each once, at most kMaxUnknownListed.
-struct UnknownList {
-  std::array<Attr, kMaxUnknownListed> types;
-  std::size_t size = 0;
-  [[nodiscard]] std::span<const Attr> span() const { return std::span(types).first(size); }
-};
-
-UnknownList unknown_attributes(const stun::MessageView& message, const Rules& rules) {
-  UnknownList list;
-  for (const stun::Attribute& attribute : message) {
-    if (!stun::is_comprehension_required(attribute.type) || is_understood(attribute.type, rules)) continue;
-    const auto known = list.span();
-    if (std::find(known.begin(), known.end(), attribute.type) != known.end()) continue;
-    if (list.size == kMaxUnknownListed) break;
-    list.types[list.size++] = attribute.type;
-  }
-  return list;
-}
 
 Outcome dropped(Drop reason) {
   Outcome outcome;
@@ -83,7 +28,7 @@ Outcome dropped(Drop reason) {
 }  // namespace
 
 bool Engine::has_unknown_attributes(const stun::MessageView& message) const {
-  return unknown_attributes(message, *rules_).size != 0;
+  return unknown_attributes(message, {.tokens = rules_->authenticator.takes_tokens()}).size != 0;
 }
 
 Engine::Engine(const Surroundings& surroundings, unsigned worker)
@@ -168,7 +113,7 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
   }
 
   // RFC 8489, section 6.3.1: after authentication.
-  const UnknownList unknown = unknown_attributes(message, *rules_);
+  const UnknownList unknown = unknown_attributes(message, {.tokens = rules_->authenticator.takes_tokens()});
   if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
 
   switch (message.method()) {
@@ -432,7 +377,7 @@ Outcome Engine::finish(const Request& request, stun::Builder& answer, std::optio
   seal(answer, request.identity, request.message.has(Attr::kFingerprint));
   Outcome outcome;
   outcome.answer = answer.finish().value_or(Bytes{});
-  observer_.on_request({request.tuple, request.allocation, request.message.method(), error});
+  observer_.on_request({request.tuple, request.allocation, request.message.method(), error, &request.message});
   return outcome;
 }
 

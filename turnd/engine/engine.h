@@ -55,12 +55,12 @@ struct EngineConfig {
   bool fingerprint = false;  // add FINGERPRINT always; otherwise only where the request had it
   std::string software;      // SOFTWARE; empty: not sent
 
-  bool draining = false;           // new Allocates get 403, or 300 where an alternate is set
-  Alternates alternates;           // redirection
-  bool detailed_reasons = false;   // include-reason-string: say what is wrong in particular, not the RFC's phrase
-  bool check_origin = false;       // check-origin-consistency: 441 where ORIGIN is not the session's
-  bool server_relay = false;       // peers need no permission to send
-  std::uint32_t unauthorized_rps = 0;              // 401s a second to one source over UDP; 0: no limit
+  bool draining = false;               // new Allocates get 403, or 300 where an alternate is set
+  Alternates alternates;               // redirection
+  bool detailed_reasons = false;       // include-reason-string: say what is wrong in particular, not the RFC's phrase
+  bool check_origin = false;           // check-origin-consistency: 441 where ORIGIN is not the session's
+  bool server_relay = false;           // peers need no permission to send
+  std::uint32_t unauthorized_rps = 0;  // 401s a second to one source over UDP; 0: no limit
   std::chrono::milliseconds bandwidth_burst{200};  // how much of a session's bandwidth may come at once
 
   bool secure_stun = false;     // Binding asks for credentials, too

@@ -10,6 +10,10 @@
 #include "base/address.h"
 #include "stun/types.h"
 
+namespace turnkit::stun {
+class MessageView;
+}
+
 namespace turnkit::engine {
 
 struct Allocation;
@@ -44,7 +48,8 @@ struct RequestEvent {
   const FiveTuple& tuple;
   const Allocation* allocation;
   stun::Method method;
-  std::optional<stun::Code> error;  // nullopt: success
+  std::optional<stun::Code> error;             // nullopt: success
+  const stun::MessageView* message = nullptr;  // null: answered after it was handled (Connect)
 };
 
 class Observer {

@@ -95,7 +95,7 @@ Outcome Engine::on_connect_result(Allocation& allocation, ConnectionId id, bool 
   seal(answer, asked->authenticated ? &asked->identity : nullptr, asked->fingerprint);
   outcome.answer = answer.finish().value_or(Bytes{});
   outcome.connection = error ? 0 : id;
-  observer_.on_request({allocation.tuple, &allocation, Method::kConnect, error});
+  observer_.on_request({allocation.tuple, &allocation, Method::kConnect, error, nullptr});
   return outcome;
 }
 

@@ -69,6 +69,12 @@ PortPool::Opened PortPool::open(Family family, Parity parity, const IpAddress& p
   return opened;
 }
 
+bool PortPool::holds(std::uint64_t token, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  const auto it = reservations_.find(token);
+  return it != reservations_.end() && it->second.expires > now;
+}
+
 PortLease PortPool::claim(std::uint64_t token, TimePoint now) {
   Reservation reservation;
   {

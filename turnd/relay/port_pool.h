@@ -61,6 +61,7 @@ class PortPool {
   };
   // `preferred`: the relay address to use where it is one and of this family.
   Opened open(Family family, engine::Parity parity, const IpAddress& preferred, TimePoint now);
+  [[nodiscard]] bool holds(std::uint64_t token, TimePoint now);
   PortLease claim(std::uint64_t token, TimePoint now);
   // Frees reservations that nobody claimed within 30 s (RFC 8656, section 7.2). Any worker may call it, about once a
   // second.

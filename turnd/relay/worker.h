@@ -2,7 +2,9 @@
 // path is shared.
 //
 // client to peer: Listener::on_readable -> RecvBatch -> classify -> on_channel_data | on_stun -> Engine
+//                 StreamClient::on_readable -> next_frame, or DtlsClients::on_datagram -> on_client_message -> the same
 // peer to client: Relay::on_readable -> RecvBatch -> on_peer_data -> SendBatch::add -> flush
+//                 or StreamClient::send -> one write at the end of the turn, or DtlsClient::send -> SendBatch
 #pragma once
 
 #include <array>
@@ -18,10 +20,15 @@
 #include "net/udp_batch.h"
 #include "turnd/engine/engine.h"
 #include "turnd/relay/client_link.h"
+#include "turnd/relay/connection_counts.h"
+#include "turnd/relay/dtls_clients.h"
 #include "turnd/relay/listener.h"
 #include "turnd/relay/port_pool.h"
+#include "turnd/relay/read_arena.h"
 #include "turnd/relay/relay.h"
 #include "turnd/relay/scratch.h"
+#include "turnd/relay/stream_config.h"
+#include "turnd/relay/streams.h"
 
 namespace turnkit::relay {
 
@@ -29,7 +36,8 @@ namespace turnkit::relay {
 struct WorkerSurroundings {
   PortPool& ports;
   engine::Quotas& quotas;
-  engine::Observer& observer;  // called from every worker's thread
+  engine::Observer& observer;                       // called from every worker's thread
+  std::shared_ptr<ConnectionCounts> connections{};  // null: this worker counts for itself
 };
 
 class Worker {
@@ -41,7 +49,11 @@ class Worker {
 
   // Before start(): a socket on which clients reach this worker, and the addresses that are never a client's own.
   void add_listener(net::UdpSocket socket);
+  void add_stream_listener(net::UniqueFd listening, const StreamListenerOptions& options);
   void set_own_addresses(std::vector<Address> addresses) { own_addresses_ = std::move(addresses); }
+  // All workers of the server by their index, this one included: among whom the limits of the whole server are shared,
+  // and where streams may be handed to. Empty: this is the only one.
+  void set_peers(std::vector<Worker*> workers);
   // Runs the loop in a thread of its own, until stop().
   void start();
   // Ends all allocations and joins the thread. Idempotent.
@@ -49,6 +61,9 @@ class Worker {
   // Thread-safe: takes effect in the worker's thread.
   void set_external_ips(const engine::ExternalIps& ips);
   void set_rules(std::shared_ptr<const engine::Rules> rules);
+  void set_stream_config(std::shared_ptr<const StreamConfig> config);
+  // A stream becomes a client of the worker of this index, in that worker's thread.
+  void hand_over_stream(unsigned worker, DetachedStream stream);
 
   // The hops, called by listeners and relays in the worker's thread.
   void on_listener_readable(Listener& listener);
@@ -69,9 +84,17 @@ class Worker {
   void drop(engine::Drop reason, std::uint64_t datagrams = 1) { drops_[static_cast<std::size_t>(reason)] += datagrams; }
   // Hands everything queued to the kernel. What was received and is still being handled stays.
   void flush_sends();
+  // Room for what a client sent; what is kept of it stays until the end of the turn. May flush, so not while something
+  // that was read before is still being handled.
+  MutableBytes read_space(std::size_t size);
+  void keep_read(std::size_t size) { arena_.keep(size); }
+  // A copy that stays until flush_sends().
+  Bytes keep_until_flush(Bytes bytes);
 
   [[nodiscard]] net::EventLoop& loop() { return loop_; }
   [[nodiscard]] engine::Engine& engine() { return engine_; }
+  [[nodiscard]] Streams& streams() { return streams_; }
+  [[nodiscard]] unsigned index() const { return index_; }
 
  private:
   // Relayed ports for this worker's engine.
@@ -82,6 +105,7 @@ class Worker {
     [[nodiscard]] bool can_set_dont_fragment(Family) const override { return true; }
     engine::OpenedRelay open(Family family, engine::Parity parity, const Address& server, const Now& now) override;
     std::unique_ptr<engine::TcpRelayEndpoint> open_tcp(Family family, const Address& server, const Now& now) override;
+    [[nodiscard]] bool holds(std::uint64_t token, const Now& now) override { return pool_.holds(token, now.mono); }
     std::unique_ptr<engine::RelayEndpoint> claim(std::uint64_t token, const Now& now) override;
 
    private:
@@ -90,7 +114,9 @@ class Worker {
   };
 
   void run();
+  void sweep();
   void end_turn();
+  void release_received();
   void on_client_datagram(Listener& listener, const net::Datagram& datagram);
   void on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
   void on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo);
@@ -113,11 +139,16 @@ class Worker {
   net::RecvBatch received_;
   net::SendBatch sending_;
   Scratch scratch_;
+  ReadArena arena_;
   PortPool& pool_;
   Ports ports_;
   std::unordered_map<Address, Relay*> relays_;
   engine::Engine engine_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::shared_ptr<ConnectionCounts> connections_;
+  Streams streams_;
+  DtlsClients dtls_;
+  std::vector<Worker*> peers_;
   std::vector<Address> own_addresses_;
   std::array<std::uint64_t, engine::kDropCount> drops_{};
   std::thread thread_;

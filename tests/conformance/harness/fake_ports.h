@@ -29,6 +29,10 @@ class FakePorts final : public engine::RelayPorts {
   [[nodiscard]] bool can_set_dont_fragment(Family) const override { return config_.can_set_dont_fragment; }
   engine::OpenedRelay open(Family family, engine::Parity parity, const Address& server, const Now& now) override;
   std::unique_ptr<engine::TcpRelayEndpoint> open_tcp(Family family, const Address& server, const Now& now) override;
+  [[nodiscard]] bool holds(std::uint64_t token, const Now& now) override {
+    const auto it = reservations_.find(token);
+    return it != reservations_.end() && it->second.expires > now.mono;
+  }
   std::unique_ptr<engine::RelayEndpoint> claim(std::uint64_t token, const Now& now) override;
 
   void expire_reservations(TimePoint now);
