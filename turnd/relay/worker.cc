@@ -20,6 +20,10 @@ constexpr int kMaxIcmpErrors = 16;
 constexpr std::size_t kMaxUdpPayload = 65507;
 
 Relay& relay_of(engine::RelayEndpoint& endpoint) { return static_cast<Relay&>(endpoint); }
+// RFC 7983, section 7.
+bool is_dtls(Bytes datagram) {
+  return !datagram.empty() && datagram.front() >= std::byte{20} && datagram.front() <= std::byte{63};
+}
 ClientLink& link_of(engine::ClientPath& path) { return static_cast<ClientLink&>(path); }
 
 }  // namespace
@@ -28,12 +32,25 @@ Worker::Worker(unsigned index, std::shared_ptr<const engine::Rules> rules, const
     : index_(index),
       pool_(surroundings.ports),
       ports_(*this, surroundings.ports),
-      engine_({std::move(rules), ports_, surroundings.quotas, surroundings.observer}, index) {}
+      engine_({std::move(rules), ports_, surroundings.quotas, surroundings.observer}, index),
+      connections_(surroundings.connections ? surroundings.connections : std::make_shared<ConnectionCounts>()),
+      streams_(*this, connections_),
+      dtls_(*this, connections_) {}
 
 Worker::~Worker() { stop(); }
 
 void Worker::add_listener(net::UdpSocket socket) {
   listeners_.push_back(std::make_unique<Listener>(*this, std::move(socket)));
+}
+
+void Worker::add_stream_listener(net::UniqueFd listening, const StreamListenerOptions& options) {
+  streams_.add_listener(std::move(listening), options);
+}
+
+void Worker::set_peers(std::vector<Worker*> workers) {
+  peers_ = std::move(workers);
+  streams_.set_share(std::max<std::size_t>(peers_.size(), 1));
+  dtls_.set_share(std::max<std::size_t>(peers_.size(), 1));
 }
 
 void Worker::start() {
@@ -47,14 +64,21 @@ void Worker::stop() {
 }
 
 void Worker::run() {
-  net::Timer sweep(loop_, [this] {
-    engine_.sweep(loop_.now());
-    pool_.expire_reservations(loop_.now().mono);
-  });
-  sweep.every(engine::Engine::kSweepInterval);
+  net::Timer sweep_timer(loop_, [this] { sweep(); });
+  sweep_timer.every(engine::Engine::kSweepInterval);
   loop_.run([this] { end_turn(); });
   engine_.clear("server is shutting down");
+  dtls_.close_all();
+  flush_sends();
+  streams_.close_all();
   log_drops();
+}
+
+void Worker::sweep() {
+  engine_.sweep(loop_.now());
+  pool_.expire_reservations(loop_.now().mono);
+  streams_.sweep();
+  dtls_.sweep();
 }
 
 void Worker::set_external_ips(const engine::ExternalIps& ips) {
@@ -65,20 +89,55 @@ void Worker::set_rules(std::shared_ptr<const engine::Rules> rules) {
   loop_.post([this, rules = std::move(rules)] { engine_.set_rules(rules); });
 }
 
+void Worker::set_stream_config(std::shared_ptr<const StreamConfig> config) {
+  const auto apply = [this, config = std::move(config)] {
+    streams_.set_config(config);
+    dtls_.set_config(config);
+  };
+  thread_.joinable() ? loop_.post(apply) : apply();
+}
+
+void Worker::hand_over_stream(unsigned worker, DetachedStream stream) {
+  Worker& to = worker < peers_.size() ? *peers_[worker] : *this;
+  // A task must be copyable.
+  to.loop_.post(
+      [&to, shared = std::make_shared<DetachedStream>(std::move(stream))] { to.streams_.adopt(std::move(*shared)); });
+}
+
 void Worker::flush_sends() {
   if (!sending_.empty()) sending_.flush();
   scratch_.clear();
 }
 
-void Worker::end_turn() {
+// Everything that was received has been handled.
+void Worker::release_received() {
   flush_sends();
   received_.clear();
+  arena_.clear();
+}
+
+void Worker::end_turn() {
+  release_received();
+  streams_.end_turn();
+}
+
+MutableBytes Worker::read_space(std::size_t size) {
+  if (!arena_.fits(size)) {
+    flush_sends();
+    arena_.clear();
+  }
+  return arena_.space(size);
+}
+
+Bytes Worker::keep_until_flush(Bytes bytes) {
+  make_room(bytes.size());
+  return scratch_.keep(bytes);
 }
 
 // From clients.
 
 void Worker::on_listener_readable(Listener& listener) {
-  if (received_.free_slots() < kListenerBatch / 2) end_turn();
+  if (received_.free_slots() < kListenerBatch / 2) release_received();
   for (const net::Datagram& datagram : received_.receive(listener.socket(), kListenerBatch).datagrams) {
     on_client_datagram(listener, datagram);
   }
@@ -89,7 +148,10 @@ void Worker::on_client_datagram(Listener& listener, const net::Datagram& datagra
   if (datagram.source.port == 0) return drop(Drop::kForgedSource);
   const engine::FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
   RouteMemo memo;
-  datagram.for_each_segment([&](Bytes segment) { on_client_message(listener, tuple, segment, datagram.tos, memo); });
+  datagram.for_each_segment([&](Bytes segment) {
+    if (is_dtls(segment)) return dtls_.on_datagram(listener, tuple, segment, datagram.tos);
+    on_client_message(listener, tuple, segment, datagram.tos, memo);
+  });
 }
 
 void Worker::on_client_message(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos,
@@ -131,8 +193,7 @@ void Worker::on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes mes
     return send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
   }
   if (outcome.answer.empty()) return drop(outcome.drop);
-  make_room(outcome.answer.size());
-  link.send(tuple, {}, scratch_.keep(outcome.answer), 0);
+  link.send(tuple, {}, keep_until_flush(outcome.answer), 0);
 }
 
 void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
@@ -164,7 +225,7 @@ void Worker::send_unfragmented(const engine::Outcome& outcome, std::uint8_t tos)
 // From peers.
 
 void Worker::on_relay_readable(Relay& relay) {
-  if (received_.free_slots() < kRelayBatch / 2) end_turn();
+  if (received_.free_slots() < kRelayBatch / 2) release_received();
   const net::RecvBatch::Received received = received_.receive(relay.socket(), kRelayBatch);
   for (const net::Datagram& datagram : received.datagrams) on_peer_data(*relay.owner(), datagram);
   if (received.error != 0) on_icmp_errors(relay);
