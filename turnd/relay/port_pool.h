@@ -3,6 +3,7 @@
 // or ends, so one mutex serves.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -54,6 +55,11 @@ class PortPool {
   explicit PortPool(PortPoolConfig config);
 
   [[nodiscard]] bool supports(Family family) const;
+  // Whether the address could be a relayed one: a check of a few compares, for the data path.
+  [[nodiscard]] bool may_own(const Address& address) const {
+    if (address.port < config_.min_port || address.port > config_.max_port) return false;
+    return std::find(config_.ips.begin(), config_.ips.end(), address.ip) != config_.ips.end();
+  }
 
   struct Opened {
     PortLease lease;                                 // empty: no port is left, or the parity cannot be met

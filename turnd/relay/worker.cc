@@ -193,7 +193,27 @@ void Worker::on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes mes
     return send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
   }
   if (outcome.answer.empty()) return drop(outcome.drop);
+  if (outcome.answer_from || outcome.answer_to) return answer_elsewhere(link, tuple, outcome);
   link.send(tuple, {}, keep_until_flush(outcome.answer), 0);
+}
+
+// RFC 5780: from another of this server's addresses, to another of the client's ports.
+void Worker::answer_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, const engine::Outcome& outcome) {
+  engine::FiveTuple path = tuple;
+  path.client = outcome.answer_to.value_or(tuple.client);
+  path.server = outcome.answer_from.value_or(tuple.server);
+  ClientLink* from = outcome.answer_from ? find_listener(path.server) : &link;
+  if (from == nullptr) return drop(Drop::kNoListener);
+  from->send(path, {}, keep_until_flush(outcome.answer), 0);
+}
+
+Listener* Worker::find_listener(const Address& local) {
+  const auto it = std::find_if(listeners_.begin(), listeners_.end(), [&](const auto& listener) {
+    const net::UdpSocket& socket = listener->socket();
+    return socket.local() == local ||
+           (socket.is_wildcard() && socket.local().port == local.port && socket.local().family() == local.family());
+  });
+  return it == listeners_.end() ? nullptr : it->get();
 }
 
 void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
@@ -205,8 +225,10 @@ void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoin
   }
   allocation.peer_usage.sent_packets++;
   allocation.peer_usage.sent_bytes += data.size();
-  if (const auto it = relays_.find(peer); it != relays_.end()) {
-    return hand_over(*it->second->owner(), endpoint.local(), data, tos);
+  if (pool_.may_own(peer)) {
+    if (const auto it = relays_.find(peer); it != relays_.end()) {
+      return hand_over(*it->second->owner(), endpoint.local(), data, tos);
+    }
   }
   sending_.add(
       {.socket = &relay_of(endpoint).socket(), .to = peer, .head = {}, .payload = data, .tos = tos, .from = nullptr});

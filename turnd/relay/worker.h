@@ -119,6 +119,8 @@ class Worker {
   void release_received();
   void on_client_datagram(Listener& listener, const net::Datagram& datagram);
   void on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
+  void answer_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, const engine::Outcome& outcome);
+  [[nodiscard]] Listener* find_listener(const Address& local);
   void on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo);
   void send_to_peer(engine::Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
                     std::uint8_t tos);
