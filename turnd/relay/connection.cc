@@ -86,8 +86,14 @@ Connection::Step Connection::wait_for_more(std::size_t have, std::size_t wanted)
   if (have <= peeked_ && ++idle_wakeups_ > kMaxIdleWakeups) return end("closed in the middle of its first message");
   if (have > peeked_) idle_wakeups_ = 0;
   peeked_ = have;
-  net::tcp_wait_for(fd_.get(), std::max(wanted, have + 1));
+  wait_for(std::max(wanted, have + 1));
   return Step::kWait;
+}
+
+void Connection::wait_for(std::size_t bytes) {
+  if (bytes == low_water_) return;
+  low_water_ = bytes;
+  net::tcp_wait_for(fd_.get(), bytes);
 }
 
 Connection::Step Connection::read_proxy_header() {
@@ -104,7 +110,7 @@ Connection::Step Connection::read_proxy_header() {
   }
   ticket_ = streams_.admit(tuple_.client.ip);
   if (!ticket_) return end("too many connections");
-  net::tcp_wait_for(fd_.get(), 1);
+  wait_for(1);
   peeked_ = 0;
   stage_ = Stage::kFirstBytes;
   return Step::kGoOn;
@@ -121,7 +127,7 @@ Connection::Step Connection::look_at_first_bytes() {
     case net::FirstBytes::kStun:
     case net::FirstBytes::kHttp:
       if (!options_.accept_plain) return end("plain TCP on a port for TLS only");
-      net::tcp_wait_for(fd_.get(), 1);
+      wait_for(1);
       stream_ = net::make_tcp_stream(std::move(fd_));
       stage_ = Stage::kFirstMessage;
       return net::judge_first_bytes(start) == net::FirstBytes::kStun ? become_client() : Step::kGoOn;
@@ -138,13 +144,13 @@ Connection::Step Connection::on_tls(Bytes start) {
     if (result.state == net::HelloResult::State::kNeedMore) return wait_for_more(start.size(), result.needed);
     const bool known = result.state == net::HelloResult::State::kDone;
     if (config.tls == nullptr || (known && !is_for_turn(result.hello, config))) {
-      net::tcp_wait_for(fd_.get(), 1);
+      wait_for(1);
       stream_ = net::make_tcp_stream(std::move(fd_));
       return become_tunnel(*config.tls_backend);
     }
   }
   if (config.tls == nullptr) return end("TLS, but there is no certificate");
-  net::tcp_wait_for(fd_.get(), 1);
+  wait_for(1);
   auto tls = net::make_tls_server_stream(std::move(fd_), config.tls);
   if (tls == nullptr) return end("TLS is out of memory");
   tls_ = tls.get();
@@ -255,7 +261,7 @@ Connection::Step Connection::become_tunnel(const Address& backend) {
   const StreamConfig& config = streams_.config();
   auto fd = net::tcp_connect(backend);
   if (!fd) {
-    log::warning("backend: {}", fd.error().text);
+    streams_.warn(fmt::format("backend: {}", fd.error().text));
     return end("the backend cannot be reached");
   }
   watch_.reset();

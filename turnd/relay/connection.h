@@ -46,6 +46,7 @@ class Connection final : public StreamSession, public net::IoHandler {
 
   [[nodiscard]] Bytes peek();
   Step wait_for_more(std::size_t have, std::size_t wanted);
+  void wait_for(std::size_t bytes);
   Step become_client();
   Step become_tunnel(const Address& backend);
   Step end(std::string_view reason);
@@ -61,6 +62,7 @@ class Connection final : public StreamSession, public net::IoHandler {
   std::vector<std::byte> early_;  // read from the stream, not yet judged
   std::string answer_;            // HTTP
   std::size_t peeked_ = 0;        // how much was there at the last look
+  std::size_t low_water_ = 1;     // the socket counts as readable from here on
   int idle_wakeups_ = 0;          // without anything new
   std::size_t discarded_ = 0;     // of what came after the answer
   std::optional<net::IoWatch> watch_;

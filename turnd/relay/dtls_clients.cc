@@ -54,11 +54,10 @@ void DtlsClients::on_datagram(Listener& listener, const FiveTuple& udp_tuple, By
   // after its cookie has proved the address.
   if (it != clients_.end() && (hello == 0 || hello == it->second->hello_)) return on_client(*it->second, datagram, tos);
   if (hello == 0 || !enabled()) return worker_.drop(Drop::kNotTurn);
-  on_stranger(listener, tuple, datagram, hello, tos);
+  on_stranger(listener, tuple, datagram, hello);
 }
 
-void DtlsClients::on_stranger(Listener& listener, const FiveTuple& tuple, Bytes datagram, std::uint64_t hello,
-                              std::uint8_t tos) {
+void DtlsClients::on_stranger(Listener& listener, const FiveTuple& tuple, Bytes datagram, std::uint64_t hello) {
   auto session = gate_->receive(datagram, tuple.client, tuple.server, out_, worker_.loop().now().mono);
   send_all(listener, tuple);
   if (!session) return;
@@ -74,7 +73,6 @@ void DtlsClients::on_stranger(Listener& listener, const FiveTuple& tuple, Bytes 
   clients_.emplace(tuple, std::move(client));
   move_to(handshaking_, entered);
   if (const auto timeout = entered.session_->next_timeout()) entered.next_timeout_ = entered.since_ + *timeout;
-  static_cast<void>(tos);
 }
 
 void DtlsClients::on_client(DtlsClient& client, Bytes datagram, std::uint8_t tos) {

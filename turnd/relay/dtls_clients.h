@@ -72,8 +72,7 @@ class DtlsClients {
   };
   static constexpr std::size_t kMaxPlaintext = 16384;
 
-  void on_stranger(Listener& listener, const engine::FiveTuple& tuple, Bytes datagram, std::uint64_t hello,
-                   std::uint8_t tos);
+  void on_stranger(Listener& listener, const engine::FiveTuple& tuple, Bytes datagram, std::uint64_t hello);
   void on_client(DtlsClient& client, Bytes datagram, std::uint8_t tos);
   void send_all(Listener& listener, const engine::FiveTuple& tuple);
   void send_record(DtlsClient& client, Bytes head, Bytes payload, std::uint8_t tos);

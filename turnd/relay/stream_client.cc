@@ -25,10 +25,12 @@ constexpr std::size_t kReadSize = 64 * 1024;
 constexpr std::size_t kShortMessage = 4096;
 // The longest message of a client that has no allocation yet.
 constexpr std::size_t kStrangersMessage = 8192;
-// A burst is written in the middle of a turn once it has this size.
-constexpr std::size_t kWriteNow = 60 * 1024;
+// A burst is written in the middle of a turn once it would have more than this: four full TLS records.
+constexpr std::size_t kWriteNow = BlockPool::kBlock;
 // What the kernel may hold unsent.
 constexpr std::size_t kUnsentLimit = 128 * 1024;
+
+constexpr std::string_view kClosedByClient = "TCP connection closed by client (callback)";  // coturn's words
 
 // ChannelData and Data indications may be lost, as over UDP; everything else is signalling.
 bool is_media(Bytes head, Bytes payload) {
@@ -74,21 +76,22 @@ void StreamClient::on_readable() {
     blocked_ = false;
     mark_dirty();
   }
-  if (tail_needed_ > kShortMessage) {
-    read_long_message();
-  } else {
-    const std::size_t have = tail_.size();
-    MutableBytes space = worker_.read_space(have + kReadSize);
-    const std::size_t filled = fill(space, have);
-    if (filled != have) {
-      if (have != 0) std::memcpy(space.data(), tail_.data(), have);
-      tail_.clear();
-      tail_needed_ = 0;
-      worker_.keep_read(filled);
-      handle(space.first(filled));
-    }
-  }
-  if (ended_input_ && !gone_) end("TCP connection closed by client (callback)");
+  tail_needed_ > kShortMessage ? read_long_message() : read_messages();
+  if (gone_) return;
+  if (ended_input_) return end(kClosedByClient);
+  if (stream_->has_buffered()) streams_.read_again(*this);
+}
+
+void StreamClient::read_messages() {
+  const std::size_t have = tail_.size();
+  const MutableBytes space = worker_.read_space(have + kReadSize);
+  const std::size_t filled = fill(space, have);
+  if (filled == have) return;
+  if (have != 0) std::memcpy(space.data(), tail_.data(), have);
+  tail_.clear();
+  tail_needed_ = 0;
+  worker_.keep_read(filled);
+  handle(space.first(filled));
 }
 
 // Reads into `space` behind the first `have` bytes; returns how many are filled.
@@ -139,11 +142,11 @@ void StreamClient::keep_tail(Bytes rest, std::size_t needed) {
 // Reads the rest of a long message behind its start. The buffer grows with what has really come.
 void StreamClient::read_long_message() {
   std::size_t have = tail_.size();
-  const std::size_t before = have;
-  tail_.resize(std::min(tail_needed_, std::max(2 * have, kShortMessage)));
+  const std::size_t space_for = std::min(tail_needed_, std::max(2 * have, kShortMessage));
+  tail_.resize(space_for);
   have = fill(tail_, have);
   tail_.resize(have);
-  if (have == before || have < tail_needed_) return;
+  if (have < tail_needed_) return;
   const MutableBytes space = worker_.read_space(have);
   std::memcpy(space.data(), tail_.data(), have);
   worker_.keep_read(have);
@@ -163,7 +166,10 @@ void StreamClient::send(const engine::FiveTuple&, Bytes head, Bytes payload, std
   const std::size_t bound = streams_.config().limits.queue_bytes;
   if (output_.size() + padded > bound) {
     if (is_media(head, payload)) return worker_.drop(Drop::kSlowReader);
-    if (output_.size() + padded > bound + kAnswerReserve) failed_ = true;  // it asks, but does not read
+    if (output_.size() + padded > bound + kAnswerReserve) {
+      failed_ = true;
+      end_reason_ = "client asks, but does not read the answers";
+    }
   }
   mark_dirty();
   if (failed_) return;
@@ -194,6 +200,7 @@ void StreamClient::write_some() {
       return;
     }
     failed_ = true;
+    end_reason_ = kClosedByClient;
     mark_dirty();
     return;
   }
@@ -212,7 +219,7 @@ void StreamClient::on_end_of_turn() {
   dirty_ = false;
   if (gone_) return;
   if (!blocked_) write_some();
-  if (failed_) end("TCP connection closed by client (callback)");
+  if (failed_) end(end_reason_);
 }
 
 // The end.
@@ -222,9 +229,7 @@ DetachedStream StreamClient::detach(bool with_message) {
   if (with_message) out.unread.insert(out.unread.end(), message_.begin(), message_.end());
   out.unread.insert(out.unread.end(), behind_message_.begin(), behind_message_.end());
   out.unsent.assign(output_.bytes().begin(), output_.bytes().end());
-  watch_.reset();
-  gone_ = true;
-  streams_.retire(*this);
+  leave();
   return out;
 }
 
@@ -234,8 +239,14 @@ void StreamClient::end(std::string_view reason) {
   if (!failed_ && !blocked_) write_some();
   log::debug("stream client {}: {}", tuple_.client.to_string(), reason);
   worker_.engine().on_path_closed(tuple_, reason);
-  watch_.reset();
   stream_->end_output();
+  leave();
+}
+
+void StreamClient::leave() {
+  gone_ = true;
+  watch_.reset();
+  if (reading_again_) streams_.forget_reading(*this);
   streams_.retire(*this);
 }
 

@@ -44,6 +44,7 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
   friend class Streams;
 
   void start();
+  void read_messages();
   std::size_t fill(MutableBytes space, std::size_t have);
   void handle(Bytes received);
   void keep_tail(Bytes rest, std::size_t needed);
@@ -52,6 +53,7 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
   void write_some();
   void on_end_of_turn();
   void end(std::string_view reason);
+  void leave();
 
   Worker& worker_;
   Streams& streams_;
@@ -69,6 +71,8 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
   bool read_wants_write_ = false;  // TLS
   bool write_wants_read_ = false;
   bool ended_input_ = false;
+  bool reading_again_ = false;  // in Streams' list of those that hold input which poll(2) does not show
+  std::string_view end_reason_;
   bool failed_ = false;  // ends at the end of the turn
   bool gone_ = false;    // ended or detached
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 #include "net/stream.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int kAcceptBatch = 64;  // connections a turn and listener
 constexpr std::chrono::milliseconds kAcceptPause{250};
+constexpr std::chrono::seconds kWarningPause{10};
 
 }  // namespace
 
@@ -66,7 +68,7 @@ void Streams::accept_from(Listener& listener) {
     if (!accepted.fd) {
       if (accepted.error == 0) return;
       // Out of descriptors or memory: the connection waits in the kernel, and trying at once would only spin.
-      log::warning("cannot accept a TCP connection ({}); trying again in a moment", std::strerror(accepted.error));
+      warn(fmt::format("cannot accept a TCP connection: {}; trying again", std::strerror(accepted.error)));
       return listener.pause(now.mono + kAcceptPause);
     }
     make_half_open_room();
@@ -142,6 +144,34 @@ void Streams::close(Tunnel& tunnel) {
   tunnel.end("closed");
 }
 
+void Streams::read_again(StreamClient& client) {
+  if (std::exchange(client.reading_again_, true)) return;
+  if (reading_again_.empty()) worker_.loop().post([this] { read_all_again(); });
+  reading_again_.push_back(&client);
+}
+
+void Streams::read_all_again() {
+  reading_now_.swap(reading_again_);
+  while (!reading_now_.empty()) {
+    StreamClient& client = *reading_now_.back();
+    reading_now_.pop_back();
+    client.reading_again_ = false;
+    client.on_readable();
+  }
+}
+
+void Streams::forget_reading(StreamClient& client) {
+  std::erase(reading_again_, &client);
+  std::erase(reading_now_, &client);
+}
+
+void Streams::warn(std::string_view text) {
+  const TimePoint now = worker_.loop().now().mono;
+  if (now < next_warning_) return;
+  next_warning_ = now + kWarningPause;
+  log::warning("{}", text);
+}
+
 void Streams::sweep() {
   const TimePoint now = worker_.loop().now().mono;
   for (const auto& listener : listeners_) listener->resume_when_due(now);
@@ -178,8 +208,11 @@ void Streams::sweep_tunnels() {
   const TimePoint now = worker_.loop().now().mono;
   for (auto it = tunnels_.begin(); it != tunnels_.end();) {
     auto& tunnel = static_cast<Tunnel&>(**it++);
-    const std::string_view overdue = tunnel.overdue(now);
-    overdue.empty() ? tunnel.resume_paused() : tunnel.end(overdue);
+    if (const std::string_view overdue = tunnel.overdue(now); !overdue.empty()) {
+      tunnel.end(overdue);
+    } else if (tunnel.is_paused()) {
+      tunnel.resume();
+    }
   }
 }
 

@@ -59,6 +59,11 @@ class Streams {
   [[nodiscard]] ConnectionTicket admit(const IpAddress& source);
   [[nodiscard]] Worker& worker() { return worker_; }
   void mark_dirty(StreamClient& client) { dirty_.push_back(&client); }
+  // Has the client read again in the next turn, after others have had theirs.
+  void read_again(StreamClient& client);
+  void forget_reading(StreamClient& client);
+  // A warning about what a stranger can bring about: at most one in ten seconds.
+  void warn(std::string_view text);
   // Destroyed at the end of the turn.
   void retire(StreamSession& session);
   [[nodiscard]] std::size_t half_open() const { return opening_.size() + unallocated_.size(); }
@@ -73,6 +78,7 @@ class Streams {
   void move_to(StreamSession::List& list, StreamSession& session);
   [[nodiscard]] bool has_allocation(const StreamSession& session);
   void make_half_open_room();
+  void read_all_again();
   void sweep_half_open();
   void sweep_settled();
   void sweep_tunnels();
@@ -91,6 +97,9 @@ class Streams {
   StreamSession::List tunnels_;
   StreamSession::List retired_;
   std::vector<StreamClient*> dirty_;
+  std::vector<StreamClient*> reading_again_;
+  std::vector<StreamClient*> reading_now_;
+  TimePoint next_warning_{};
 };
 
 }  // namespace turnkit::relay

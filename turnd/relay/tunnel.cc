@@ -1,6 +1,7 @@
 #include "turnd/relay/tunnel.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 #include "turnd/relay/streams.h"
@@ -14,6 +15,8 @@ namespace {
 
 // What one side may move in a wake-up before others have their turn.
 constexpr int kReadsPerWakeup = 4;
+// Likewise of a TLS stream that has input which poll(2) would not show.
+constexpr int kBufferedReads = 64;
 
 }  // namespace
 
@@ -55,7 +58,10 @@ void Tunnel::on_readable(Side& side) {
 
 void Tunnel::on_writable(Side& side) {
   if (side.connecting) {
-    if (const int error = net::tcp_connect_error(side.stream->fd()); error != 0) return end(std::strerror(error));
+    if (const int error = net::tcp_connect_error(side.stream->fd()); error != 0) {
+      streams_.warn(fmt::format("a backend cannot be reached: {}", std::strerror(error)));
+      return end("no connection");
+    }
     side.connecting = false;
   }
   if (!write_pending(side)) return;
@@ -70,8 +76,10 @@ void Tunnel::on_writable(Side& side) {
 bool Tunnel::move_from(Side& side) {
   Side& to = other(side);
   const MutableBytes space = streams_.splice_buffer();
-  for (int i = 0; i < kReadsPerWakeup && !side.input_ended && to.pending.empty() && !to.connecting; ++i) {
-    std::size_t room = space.size();
+  side.paused = false;
+  for (int i = 0; !side.input_ended && to.pending.empty() && !to.connecting; ++i) {
+    if (i >= kReadsPerWakeup && !side.stream->has_buffered()) break;
+    std::size_t room = i < kBufferedReads ? space.size() : 0;
     if (owner_ != nullptr) room = std::min(room, owner_->allowance(*this, side.index));
     if (gone_) return false;
     side.paused = room == 0;
@@ -149,7 +157,7 @@ void Tunnel::update_watches() {
   }
 }
 
-void Tunnel::resume_paused() {
+void Tunnel::resume() {
   for (Side& side : sides_) {
     if (side.paused && !move_from(side)) return;
   }

@@ -72,7 +72,7 @@ class Tunnel final : public StreamSession {
     bool connecting = false;
     bool input_ended = false;
     bool output_ended = false;
-    bool paused = false;            // by the owner's allowance
+    bool paused = false;            // until the next sweep
     bool read_wants_write = false;  // TLS
     bool write_wants_read = false;
     std::optional<net::IoWatch> watch;
@@ -86,7 +86,8 @@ class Tunnel final : public StreamSession {
   bool write_pending(Side& side);
   bool pass_end_on(Side& from);
   void update_watches();
-  void resume_paused();
+  [[nodiscard]] bool is_paused() const { return sides_[0].paused || sides_[1].paused; }
+  void resume();
   [[nodiscard]] std::string_view overdue(TimePoint now) const;
   void end(std::string_view reason);
   [[nodiscard]] Side& other(const Side& side) { return sides_[side.index == 0 ? 1 : 0]; }
