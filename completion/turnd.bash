@@ -21,11 +21,12 @@ _turnd() {
     --static-auth-secret= --rest-api-separator= --no-auth --secure-stun --stale-nonce
     --stateless-nonce-secret= --unauthorized-ratelimit --unauthorized-ratelimit-rps= --oauth --oauth-key=
     --server-name= --origin-realm= --realm-user= --realm-option= --check-origin-consistency --fingerprint
-    --software-attribute --no-software-attribute --include-reason-string --no-stun --stun-only --rfc5780
-    --no-rfc5780 --stun-backward-compatibility --no-stun-backward-compatibility --rfc3489-compatibility
-    --verbose --Verbose --log-min-level= --log-file= --no-stdout-log --syslog --syslog-facility=
-    --log-format= --new-log-timestamp --new-log-timestamp-format= --log-anonymize --log-binding --daemon
-    --pidfile= --proc-user= --proc-group= --relay-threads= --cpus= --drain-min-allocations= --drain-timeout=
+    --software-attribute --no-software-attribute --prod --include-reason-string --no-stun --stun-only
+    --rfc5780 --no-rfc5780 --stun-backward-compatibility --no-stun-backward-compatibility
+    --rfc3489-compatibility --verbose --Verbose --log-min-level= --log-file= --no-stdout-log --syslog
+    --syslog-facility= --log-format= --new-log-timestamp --new-log-timestamp-format= --log-anonymize
+    --log-binding --daemon --pidfile= --proc-user= --proc-group= --relay-threads= --cpus=
+    --drain-min-allocations= --drain-timeout=
   "
   local name=$prev value=$cur
   case $cur in

@@ -8,9 +8,8 @@
 
 namespace turnkit::turnd {
 
-// `place` is where it was given, without the value: "--realm" or "/etc/turnserver.conf:12: realm". Errors and warnings
-// go to the draft, with the value unless it is a secret.
-void apply_option(Draft& draft, const Option& option, std::string_view value, std::string_view place);
+// Errors and warnings go to the draft, with the place, and with the value unless it is a secret.
+void apply_option(Draft& draft, const Option& option, std::string_view value, const Place& place);
 
 // "; did you mean realm?" for a name that is close to an option's; empty otherwise.
 std::string suggestion(std::string_view name);

@@ -8,8 +8,11 @@
 
 #include "base/encoding.h"
 #include "turnd/apply.h"
+#include "turnd/audit.h"
+#include "turnd/check_report.h"
 #include "turnd/config_file.h"
 #include "turnd/embedded_default.h"
+#include "turnd/file_keeper.h"
 #include "turnd/options.h"
 
 namespace turnkit::turnd {
@@ -145,37 +148,42 @@ bool names_credentials(const Scan& scan) {
 struct FileOption {
   const Option* option;
   std::string value;
-  std::string place;
+  Place place;
 };
 
 // Unknown keys and stray semicolons are warnings; lines that are no lines are errors.
 std::vector<FileOption> file_options(const std::string& path, std::string_view text, Draft& draft) {
   std::vector<FileOption> out;
   for (ConfigLine& line : parse_config_text(text)) {
-    const std::string where = fmt::format("{}:{}", path, line.number);
+    const Place place{path, line.number};
+    const auto report = [&](Finding::Kind kind, std::string_view what) {
+      const std::string key = escaped(line.key);
+      draft.findings.push_back({kind, fmt::format("{}: {}", place.named(key), what), key, place});
+    };
     if (!line.fault.empty()) {
-      draft.errors.push_back(fmt::format("{}: {}", where, line.fault));
+      draft.findings.push_back(
+          {Finding::Kind::kError, fmt::format("{}:{}: {}", path, line.number, line.fault), {}, place});
       continue;
     }
-    const std::string place = fmt::format("{}: {}", where, escaped(line.key));
     const Option* option = find_option(line.key);
     if (option == nullptr) {
       const std::string_view bare =
           std::string_view(line.key).substr(std::min(line.key.find_first_not_of('-'), line.key.size()));
       const bool dashed = bare.size() < line.key.size() && find_option(bare) != nullptr;
-      draft.warnings.push_back(fmt::format("{}: unknown key, ignored{}", place,
-                                           dashed ? "; write it without dashes" : suggestion(line.key)));
+      report(Finding::Kind::kIgnored,
+             fmt::format("unknown key, ignored{}", dashed ? "; write it without dashes" : suggestion(line.key)));
       continue;
     }
     if (option->pass == Pass::kCommandLineOnly) {
-      draft.warnings.push_back(place + ": only for the command line, ignored");
+      report(Finding::Kind::kIgnored, "only for the command line, ignored");
       continue;
     }
-    if (line.ends_with_semicolon)
-      draft.warnings.push_back(place + ": the value ends with a semicolon, which is part of it");
+    if (line.ends_with_semicolon) {
+      report(Finding::Kind::kAdvice, "the value ends with a semicolon, which is part of it");
+    }
     if (line.looks_commented && option->support == Support::kLive) {
-      draft.warnings.push_back(place +
-                               ": the value has a '#', which is part of it; a comment must stand on a line of its own");
+      report(Finding::Kind::kAdvice,
+             "the value has a '#', which is part of it; a comment must stand on a line of its own");
     }
     out.push_back({option, std::move(line.value), place});
   }
@@ -188,21 +196,20 @@ void warn_if_readable(const std::string& path, const std::vector<FileOption>& op
   const auto secret =
       std::find_if(options.begin(), options.end(), [](const FileOption& o) { return o.option->secret; });
   if (secret == options.end()) return;
-  draft.warnings.push_back(
-      fmt::format("{}: holds secrets ({}) and everybody may read it; chmod 640 it", path, secret->option->name));
+  draft.report(Finding::Kind::kUnsafe, fmt::format("{}: holds secrets ({}) and everybody may read it; chmod 640 it",
+                                                   path, secret->option->name));
 }
 
 void apply_command_line(const Scan& scan, Pass pass, Draft& draft) {
   for (const Occurrence& occurrence : scan.options) {
     if (occurrence.option->pass != pass) continue;
     std::string_view value = occurrence.value == nullptr ? std::string_view() : occurrence.value;
-    const std::string place = fmt::format("--{}", occurrence.option->name);
     if (occurrence.by_letter && value.starts_with('=')) {
-      draft.warnings.push_back(
-          fmt::format("-{}: the short form takes its value without \"=\"", occurrence.option->letter));
+      draft.report(Finding::Kind::kAdvice,
+                   fmt::format("-{}: the short form takes its value without \"=\"", occurrence.option->letter));
       if (occurrence.option->letter == 'A') value.remove_prefix(1);
     }
-    apply_option(draft, *occurrence.option, value, place);
+    apply_option(draft, *occurrence.option, value, {});
   }
 }
 
@@ -215,6 +222,12 @@ void apply_file(const std::vector<FileOption>& options, Pass pass, Draft& draft)
 // Which file to read, if any; may create the embedded default's.
 Origin find_origin(const Scan& scan, const Environment& environment, Draft& draft) {
   Origin origin;
+  if (environment.running != nullptr) {  // a reload reads the same file again
+    origin = environment.running->origin;
+    origin.created = false;
+    draft.config.state_dir = environment.running->state_dir;
+    return origin;
+  }
   const Occurrence* config = last_of(scan, "config");
   if (last_of(scan, "no-config") == nullptr) {
     origin.path =
@@ -226,8 +239,8 @@ Origin find_origin(const Scan& scan, const Environment& environment, Draft& draf
     if (config != nullptr) {
       struct stat info {};
       const bool directory = ::stat(config->value, &info) == 0 && S_ISDIR(info.st_mode);
-      draft.errors.push_back(fmt::format("--config={}: {}", escaped(config->value),
-                                         directory ? "this is a directory; name a file" : "no such file"));
+      draft.fail(fmt::format("--config={}: {}", escaped(config->value),
+                             directory ? "this is a directory; name a file" : "no such file"));
       return origin;
     }
   }
@@ -236,7 +249,7 @@ Origin find_origin(const Scan& scan, const Environment& environment, Draft& draf
   const Occurrence* wanted = last_of(scan, "state-dir");
   const Result<std::string> directory = state_directory(wanted == nullptr ? "" : wanted->value, environment);
   if (!directory) {
-    draft.errors.push_back(directory.error().text);
+    draft.fail(directory.error().text);
     return origin;
   }
   draft.config.state_dir = *directory;
@@ -247,7 +260,7 @@ Origin find_origin(const Scan& scan, const Environment& environment, Draft& draf
   }
   const Result<EmbeddedDefault> prepared = prepare_embedded_default(*directory, *environment.random);
   if (!prepared) {
-    draft.errors.push_back(prepared.error().text);
+    draft.fail(prepared.error().text);
     return origin;
   }
   origin.path = prepared->path;
@@ -260,9 +273,10 @@ Origin find_origin(const Scan& scan, const Environment& environment, Draft& draf
 void apply_all(const Scan& scan, const Environment& environment, Draft& draft) {
   std::vector<FileOption> file;
   if (const Origin& origin = draft.config.origin; !origin.path.empty()) {
-    const Result<std::string> text = read_config_file(origin.path);
+    const Result<std::string> text =
+        environment.files == nullptr ? read_config_file(origin.path) : environment.files->read(origin.path);
     if (!text) {
-      draft.errors.push_back(text.error().text);
+      draft.fail(text.error().text);
     } else {
       file = file_options(origin.path, *text, draft);
       warn_if_readable(origin.path, file, draft);
@@ -279,22 +293,30 @@ void apply_all(const Scan& scan, const Environment& environment, Draft& draft) {
   settle(draft, environment);
 }
 
-std::string check_report(const Draft& draft) {
-  std::string out;
-  for (const std::string& warning : draft.warnings) out += fmt::format("warning: {}\n", warning);
-  if (!draft.errors.empty()) return out;
-  const Origin& origin = draft.config.origin;
-  switch (origin.kind) {
-    case Origin::Kind::kFile:
-      return out + fmt::format("{}: the configuration is valid\n", origin.path);
-    case Origin::Kind::kCommandLine:
-      return out + "the configuration is valid\n";
-    case Origin::Kind::kEmbeddedDefault:
-      return out +
-             fmt::format("no configuration file: the embedded default is used, with its secret in {}/turnd.conf\n",
-                         draft.config.state_dir);
+// What --check-config prints.
+std::string checked(const Scan& scan, const Environment& environment, Draft& draft) {
+  if (!draft.failed()) check_certificate(draft);
+  audit(draft, environment);
+  return last_of(scan, "json") != nullptr ? check_json(draft) : check_text(draft);
+}
+
+// Splits what there is to say by where it goes.
+void hand_over(const Draft& draft, CommandLine& out) {
+  for (const Finding& finding : draft.findings) {
+    switch (finding.kind) {
+      case Finding::Kind::kError:
+        out.errors.push_back(finding.text);
+        break;
+      case Finding::Kind::kUnsafe:
+      case Finding::Kind::kIgnored:
+      case Finding::Kind::kAdvice:
+        out.warnings.push_back(finding.text);
+        break;
+      case Finding::Kind::kNote:
+        out.notes.push_back(finding.text);
+        break;
+    }
   }
-  return out;
 }
 
 }  // namespace
@@ -311,18 +333,16 @@ CommandLine parse_command_line(int argc, char** argv, const Environment& environ
     return out;
   }
   Draft draft;
-  draft.errors = scanned.errors;
-  if (draft.errors.empty()) draft.config.origin = find_origin(scanned, environment, draft);
-  draft.warnings = scanned.strays;
-  if (draft.errors.empty()) apply_all(scanned, environment, draft);
+  for (const std::string& error : scanned.errors) draft.fail(error);
+  if (!draft.failed()) draft.config.origin = find_origin(scanned, environment, draft);
+  for (const std::string& stray : scanned.strays) draft.report(Finding::Kind::kIgnored, stray);
+  if (!draft.failed()) apply_all(scanned, environment, draft);
 
   const bool check = last_of(scanned, "check-config") != nullptr;
-  if (check) out.out = check_report(draft);
-  out.run = draft.errors.empty() && !check;
-  out.exit_code = draft.errors.empty() ? kExitOk : kExitUsage;
-  out.errors = std::move(draft.errors);
-  out.warnings = std::move(draft.warnings);
-  out.notes = std::move(draft.notes);
+  if (check) out.out = checked(scanned, environment, draft);
+  hand_over(draft, out);
+  out.run = out.errors.empty() && !check;
+  out.exit_code = out.errors.empty() ? kExitOk : kExitUsage;
   out.config = std::move(draft.config);
   return out;
 }

@@ -103,7 +103,8 @@ const Option kRows[] = {
     implied("no-sslv2", kFlag, "There is no SSL here, only TLS."),
     implied("no-sslv3", kFlag, "There is no SSL here, only TLS."),
     implied("no-loopback-peers", kFlag, "Loopback peers are always denied without allow-loopback-peers."),
-    legacy("ne", kValue),
+    legacy("ne", kValue, "chose coturn's network engine; ignored"),
+    legacy("secret-ts-exp-time", kValue, "a user name of the TURN REST API says itself when it expires; ignored"),
 };
 
 }  // namespace

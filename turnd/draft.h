@@ -1,6 +1,7 @@
 // Draft: a configuration in the making, with what only the rules between options need.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -9,15 +10,24 @@
 #include <vector>
 
 #include "turnd/config.h"
+#include "turnd/finding.h"
 #include "turnd/options.h"
 
 namespace turnkit::turnd {
 
+// One option as it was given.
+struct Setting {
+  const Option* option = nullptr;
+  std::string value;
+  Place place;
+};
+
 struct Draft {
   Config config;
-  std::vector<std::string> errors;
-  std::vector<std::string> warnings;
-  std::vector<std::string> notes;  // worth a line in the log, but nothing to change
+  std::vector<Finding> findings;
+  std::vector<Setting> settings;  // in the order in which they took effect
+
+  std::string certificate;  // whose it is and until when; set by check_certificate()
 
   // Flags that no field of Config keeps as they were given.
   bool lt_cred_mech = false;
@@ -40,18 +50,38 @@ struct Draft {
   std::optional<unsigned> relay_threads;
   std::optional<unsigned> cpus;
 
-  // Where each option was last given, such as "/etc/turnserver.conf:12: no-auth" or "--no-auth".
-  std::map<std::string_view, std::string> places;
+  // Where each option was last given; `shown` is for messages, with the value unless it is a secret:
+  // "/etc/turnserver.conf:12: min-port=5" or "--no-auth".
+  struct Given {
+    std::string shown;
+    Place place;
+  };
+  std::map<std::string_view, Given> given;
   // What was said already about options that are the same in all places.
   std::set<std::string_view> reported;
-  // The place under way, with its value where that may be shown; starts every message about it.
-  std::string here;
+  // The option under way.
+  const Option* here = nullptr;
 
-  void warn_here(std::string_view text) { warnings.push_back(here + ": " + std::string(text)); }
+  [[nodiscard]] bool has(std::string_view name) const { return given.contains(name); }
   // The place of an option that was given; its name otherwise.
   [[nodiscard]] std::string place(std::string_view name) const {
-    const auto it = places.find(name);
-    return it == places.end() ? std::string(name) : it->second;
+    const auto it = given.find(name);
+    return it == given.end() ? std::string(name) : it->second.shown;
+  }
+
+  void report(Finding::Kind kind, std::string text) { findings.push_back({kind, std::move(text), {}, {}}); }
+  // About an option, given or not.
+  void report(Finding::Kind kind, std::string_view name, std::string_view text) {
+    const auto it = given.find(name);
+    findings.push_back({kind, place(name) + ": " + std::string(text), std::string(name),
+                        it == given.end() ? Place{} : it->second.place});
+  }
+  void ignore_here(std::string_view text) { report(Finding::Kind::kIgnored, here->name, text); }
+  void fail(std::string text) { report(Finding::Kind::kError, std::move(text)); }
+  void fail(std::string_view name, std::string_view text) { report(Finding::Kind::kError, name, text); }
+  [[nodiscard]] bool failed() const {
+    return std::any_of(findings.begin(), findings.end(),
+                       [](const Finding& finding) { return finding.kind == Finding::Kind::kError; });
   }
 };
 

@@ -2,10 +2,12 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 
+#include "turnd/cpu_quota.h"
 #include "turnd/options.h"
 
 namespace turnkit::turnd {
@@ -27,12 +29,18 @@ std::string realm_of_host() {
   return ::gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : std::string();
 }
 
-unsigned usable_cpus() {
+unsigned cpus_of_affinity() {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
   const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
   return online > 0 ? static_cast<unsigned>(online) : 1;
+}
+
+// What the scheduler and the quota of the container leave: a worker more would only wait.
+unsigned usable_cpus() {
+  const unsigned cpus = cpus_of_affinity();
+  return std::min(cpus, cpu_quota().value_or(cpus));
 }
 
 }  // namespace

@@ -16,9 +16,7 @@ namespace {
 
 constexpr unsigned kMaxThreads = 128;
 
-void fail(Draft& draft, std::string text) { draft.errors.push_back(std::move(text)); }
-
-bool given(const Draft& draft, std::string_view name) { return draft.places.contains(name); }
+using Kind = Finding::Kind;
 
 // True when the value of a flag turns it off; such a key asks for nothing.
 bool is_off(const Option& option, std::string_view value) {
@@ -29,50 +27,52 @@ bool is_off(const Option& option, std::string_view value) {
 
 // Two options that contradict each other.
 void refuse_pair(Draft& draft, std::string_view one, std::string_view other, std::string_view advice) {
-  fail(draft, fmt::format("{}: cannot go together with {}; {}", draft.place(one), draft.place(other), advice));
+  draft.fail(one, fmt::format("cannot go together with {}; {}", draft.place(other), advice));
 }
 
 void settle_auth(Draft& draft) {
   Config& config = draft.config;
   if (draft.no_auth && draft.lt_cred_mech) refuse_pair(draft, "no-auth", "lt-cred-mech", "remove one of the two");
   if (!draft.use_auth_secret.value_or(true) && !config.rest_secrets.empty()) {
-    draft.warnings.push_back(draft.place("static-auth-secret") + ": not used, because use-auth-secret is off");
+    draft.report(Kind::kIgnored, "static-auth-secret", "not used, because use-auth-secret is off");
     config.rest_secrets.clear();
   }
   const bool by_secrets = draft.use_auth_secret.value_or(!config.rest_secrets.empty());
   if (draft.no_auth && by_secrets) {
-    const bool by_secret = given(draft, "static-auth-secret");
+    const bool by_secret = draft.has("static-auth-secret");
     refuse_pair(draft, "no-auth", by_secret ? "static-auth-secret" : "use-auth-secret", "remove one of the two");
   }
   config.auth = draft.no_auth ? AuthMode::kNone : AuthMode::kLongTerm;
   if (config.stun_only) return;
   if (draft.no_auth) {
-    draft.warnings.push_back(draft.place("no-auth") + ": anybody who reaches this server can relay through it");
-    if (!config.users.empty()) draft.warnings.push_back(draft.place("user") + ": not used, because no-auth is on");
+    draft.report(Kind::kUnsafe, "no-auth", "anybody who reaches this server can relay through it");
+    if (!config.users.empty()) draft.report(Kind::kIgnored, "user", "not used, because no-auth is on");
     return;
   }
   if (!config.users.empty() || !config.rest_secrets.empty() || config.oauth) return;
-  draft.warnings.emplace_back(
-      by_secrets ? "use-auth-secret is on without any secret, so nobody can relay: add static-auth-secret=SECRET"
-                 : "no credentials are configured, so nobody can relay (Binding requests are answered): add "
-                   "static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth for an open relay");
+  draft.report(Kind::kAdvice,
+               by_secrets
+                   ? "use-auth-secret is on without any secret, so nobody can relay: add static-auth-secret=SECRET"
+                   : "no credentials are configured, so nobody can relay (Binding requests are answered): add "
+                     "static-auth-secret=SECRET or user=NAME:PASSWORD, or no-auth for an open relay");
 }
 
 void settle_relay(Draft& draft) {
   Config& config = draft.config;
   if (config.min_port > config.max_port) {
-    const bool max_is_given = given(draft, "max-port");
-    fail(draft, fmt::format("{}: min-port {} is above max-port {}; give both so that min-port is not above max-port",
-                            draft.place(max_is_given ? "max-port" : "min-port"), config.min_port, config.max_port));
+    const bool max_is_given = draft.has("max-port");
+    draft.fail(max_is_given ? "max-port" : "min-port",
+               fmt::format("min-port {} is above max-port {}; give both so that min-port is not above max-port",
+                           config.min_port, config.max_port));
   }
   if (config.no_udp_relay && config.no_tcp_relay) {
     refuse_pair(draft, "no-udp-relay", "no-tcp-relay", "nothing could be relayed; use stun-only for a STUN server");
   }
   if (config.bps_capacity != 0 && config.max_bps == 0) {
-    fail(draft, draft.place("bps-capacity") + ": needs max-bps, the share of one allocation");
+    draft.fail("bps-capacity", "needs max-bps, the share of one allocation");
   }
   if (config.no_stun && config.stun_only) {
-    draft.warnings.push_back(draft.place("no-stun") + ": together with stun-only nothing at all is answered");
+    draft.report(Kind::kAdvice, "no-stun", "together with stun-only nothing at all is answered");
   }
 }
 
@@ -84,10 +84,10 @@ void settle_listeners(Draft& draft) {
   config.alt_tls_listening_port = draft.alt_tls_listening_port.value_or(0);
   if (config.alt_tls_listening_port == 0) config.alt_tls_listening_port = next(config.tls_listening_port);
   if (config.no_udp && config.no_tcp && config.no_tls && config.no_dtls) {
-    fail(draft, draft.place("no-udp") + ": no-tcp, no-tls and no-dtls are on too, so nothing listens; remove one");
+    draft.fail("no-udp", "no-tcp, no-tls and no-dtls are on too, so nothing listens; remove one");
   }
   if (config.udp_self_balance && config.aux_servers.empty()) {
-    draft.warnings.push_back(draft.place("udp-self-balance") + ": ignored, because there is no aux-server");
+    draft.report(Kind::kIgnored, "udp-self-balance", "ignored, because there is no aux-server");
     config.udp_self_balance = false;
   }
 }
@@ -96,16 +96,15 @@ void settle_answers(Draft& draft) {
   Config& config = draft.config;
   if (draft.unauthorized_ratelimit) {
     config.unauthorized_rps = draft.unauthorized_rps;
-  } else if (given(draft, "unauthorized-ratelimit-rps")) {
-    draft.warnings.push_back(draft.place("unauthorized-ratelimit-rps") +
-                             ": ignored, because unauthorized-ratelimit is off");
+  } else if (draft.has("unauthorized-ratelimit-rps")) {
+    draft.report(Kind::kIgnored, "unauthorized-ratelimit-rps", "ignored, because unauthorized-ratelimit is off");
   }
   if (config.server_name.empty()) config.server_name = config.realm;
   if (config.oauth && config.oauth_keys.empty()) {
-    draft.warnings.push_back(draft.place("oauth") + ": there is no oauth-key, so no token can be opened");
+    draft.report(Kind::kAdvice, "oauth", "there is no oauth-key, so no token can be opened");
   }
   if (!config.oauth && !config.oauth_keys.empty()) {
-    draft.warnings.push_back(draft.place("oauth-key") + ": not used, because oauth is off");
+    draft.report(Kind::kIgnored, "oauth-key", "not used, because oauth is off");
   }
 }
 
@@ -116,8 +115,7 @@ void settle_log(Draft& draft) {
   config.log.file = draft.log_file == "-" || config.log.to_syslog ? std::string() : draft.log_file;
   config.log.to_stdout = !draft.no_stdout_log;
   if (draft.no_stdout_log && config.log.file.empty() && !config.log.to_syslog) {
-    draft.warnings.push_back(draft.place("no-stdout-log") +
-                             ": ignored, because there is no log-file and no syslog to log to");
+    draft.report(Kind::kIgnored, "no-stdout-log", "ignored, because there is no log-file and no syslog to log to");
     config.log.to_stdout = true;
   }
 }
@@ -131,36 +129,36 @@ std::string suggestion(std::string_view name) {
   return near.empty() ? std::string() : fmt::format("; did you mean {}?", near);
 }
 
-void apply_option(Draft& draft, const Option& option, std::string_view value, std::string_view place) {
+void apply_option(Draft& draft, const Option& option, std::string_view value, const Place& place) {
   const bool shown = !option.secret && !value.empty();
-  draft.here = shown ? fmt::format("{}={}", place, escaped(value)) : std::string(place);
-  draft.places[option.name] = draft.here;
+  const std::string named = place.named(option.name);
+  draft.here = &option;
+  draft.given[option.name] = {shown ? fmt::format("{}={}", named, escaped(value)) : named, place};
+  draft.settings.push_back({&option, std::string(value), place});
   switch (option.support) {
     case Support::kLive: {
       if (option.arg == Arg::kRequired && value.empty() && std::string_view(option.name) != "pidfile") {
-        return fail(draft, fmt::format("{}: needs a value, {}", draft.here, option.metavar));
+        return draft.fail(option.name, fmt::format("needs a value, {}", option.metavar));
       }
       if (option.apply == nullptr) return;
       if (const Status applied = option.apply(draft, value); !applied) {
         const bool commented = value.find('#') != std::string_view::npos;
-        fail(draft, fmt::format("{}: {}{}", draft.here, applied.error().text,
-                                commented ? "; a comment must stand on a line of its own" : ""));
+        draft.fail(option.name, fmt::format("{}{}", applied.error().text,
+                                            commented ? "; a comment must stand on a line of its own" : ""));
       }
       return;
     }
     case Support::kImplied:
       if (is_off(option, value) && draft.reported.insert(option.name).second) {
-        draft.warn_here(fmt::format("cannot be turned off; ignored ({})", option.help));
+        draft.ignore_here(fmt::format("cannot be turned off; ignored ({})", option.help));
       }
       return;
     case Support::kUnsupported:
     case Support::kLegacy:
-      if (!is_off(option, value) && draft.reported.insert(option.name).second) draft.warn_here(option.help);
+      if (!is_off(option, value) && draft.reported.insert(option.name).second) draft.ignore_here(option.help);
       return;
     case Support::kRefused:
-      if (!is_off(option, value) && draft.reported.insert(option.name).second) {
-        fail(draft, fmt::format("{}: {}", draft.here, option.help));
-      }
+      if (!is_off(option, value) && draft.reported.insert(option.name).second) draft.fail(option.name, option.help);
       return;
   }
 }
@@ -170,7 +168,7 @@ void settle_realm(Draft& draft, const Environment& environment) {
   if (!config.realm.empty()) {
     const std::optional<std::string> prepared = auth::opaque_string(config.realm);
     if (!prepared || prepared->size() > 127) {
-      fail(draft, draft.place("realm") + ": expected at most 127 bytes of UTF-8 text without control characters");
+      draft.fail("realm", "expected at most 127 bytes of UTF-8 text without control characters");
       return;
     }
     config.realm = *prepared;
@@ -178,8 +176,8 @@ void settle_realm(Draft& draft, const Environment& environment) {
   }
   config.realm = environment.host_name.empty() ? "turnd" : environment.host_name;
   if (draft.no_auth || config.stun_only) return;
-  draft.warnings.push_back(
-      fmt::format("no realm is set; \"{}\" is used: add realm=NAME, because keys depend on it", config.realm));
+  draft.report(Kind::kAdvice,
+               fmt::format("no realm is set; \"{}\" is used: add realm=NAME, because keys depend on it", config.realm));
 }
 
 void settle(Draft& draft, const Environment& environment) {

@@ -130,6 +130,8 @@ const Option kRows[] = {
    .help = "Add SOFTWARE, with the version, to every answer to an authenticated client.", .apply = flag<&Config::software_attribute>},
   {.name = "no-software-attribute", .arg = Arg::kOptional, .group = kAnswer, .default_text = "on",
    .help = "The inverse of software-attribute.", .apply = inverse_flag<&Config::software_attribute>},
+  {.name = "prod", .arg = Arg::kOptional, .group = kAnswer, .default_text = "on",
+   .help = "The name of no-software-attribute in coturn 4.5.", .apply = inverse_flag<&Config::software_attribute>},
   {.name = "include-reason-string", .arg = Arg::kOptional, .group = kAnswer, .default_text = "off",
    .help = "Say the detailed reason in error answers, not the standard phrase only.", .apply = flag<&Config::include_reason_string>},
   {.name = "no-stun", .arg = Arg::kOptional, .group = kAnswer, .default_text = "off",

@@ -10,7 +10,7 @@ using namespace setters;
 Status relay_ip(Draft& draft, std::string_view value) {
   const Result<IpAddress> ip = parse_ip(value);
   if (ip && ip->is_unspecified()) {
-    draft.warn_here(
+    draft.ignore_here(
         "clients cannot be told an unspecified address; relay addresses are chosen as if it were not there");
     return {};
   }
@@ -28,7 +28,7 @@ Status external_ip(Draft& draft, std::string_view value) {
   };
   std::vector<ExternalIp>& list = draft.config.external_ips;
   if (std::any_of(list.begin(), list.end(), clashes)) {
-    draft.warn_here("ignored, because an earlier external-ip line says it already for the same relay addresses");
+    draft.ignore_here("ignored, because an earlier external-ip line says it already for the same relay addresses");
     return {};
   }
   list.push_back(*added);

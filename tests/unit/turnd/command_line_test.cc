@@ -267,31 +267,6 @@ TEST_F(Secrets, NeverShowInMessages) {
   for (const std::string& message : line.errors) EXPECT_THAT(message, Not(HasSubstr("TOPSECRET")));
 }
 
-using CheckConfig = CommandLineTest;
-
-TEST_F(CheckConfig, ReportsAndDoesNotRun) {
-  CommandLine line = parse_file(kSecretLines, {"--check-config"});
-  EXPECT_FALSE(line.run);
-  EXPECT_EQ(line.exit_code, kExitOk);
-  EXPECT_EQ(line.out, file_ + ": the configuration is valid\n");
-
-  line = parse_file(std::string(kSecretLines) + "raw-public-keys\n", {"--check-config"});
-  EXPECT_EQ(line.exit_code, kExitOk);
-  EXPECT_EQ(line.out, "warning: " + file_ +
-                          ":3: raw-public-keys: needs OpenSSL 3.2, which turnd is not built with; ignored, clients get "
-                          "the certificate\n" +
-                          file_ + ": the configuration is valid\n");
-
-  line = parse_file("min-port=x\nrealm=y\nmobility\n", {"--check-config"});
-  EXPECT_FALSE(line.run);
-  EXPECT_EQ(line.exit_code, kExitUsage);
-  EXPECT_EQ(line.errors.size(), 1U);
-  EXPECT_THAT(line.out, Not(HasSubstr("is valid")));
-
-  line = parse({"-n", "--no-auth", "--check-config"});
-  EXPECT_THAT(line.out, HasSubstr("the configuration is valid\n"));
-}
-
 TEST(OptionTable, IsConsistent) {
   std::set<std::string_view> names;
   std::set<char> letters;
