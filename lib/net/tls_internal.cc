@@ -142,7 +142,8 @@ int TicketKeys::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_
                      EVP_CipherInit_ex(cipher, ticket_cipher(), nullptr, key.cipher.data(), iv, encrypt) == 1;
   OPENSSL_cleanse(&key, sizeof(key));
   if (!ready) return -1;
-  return is_current ? 1 : 2;
+  // RFC 8446, appendix C.4: clients use a ticket of TLS 1.3 once, so each resumption gives a new one.
+  return is_current && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
 }
 
 }  // namespace turnkit::net

@@ -28,7 +28,12 @@ struct OpensslDeleter {
     free_function(object);
   }
 };
-using SslPtr = std::unique_ptr<SSL, OpensslDeleter<SSL_free>>;
+// Connections often end without close_notify from both sides; that is no reason to forget how to resume them.
+inline void free_ssl(SSL* ssl) {
+  SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  SSL_free(ssl);
+}
+using SslPtr = std::unique_ptr<SSL, OpensslDeleter<free_ssl>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, OpensslDeleter<SSL_CTX_free>>;
 using SslSessionPtr = std::unique_ptr<SSL_SESSION, OpensslDeleter<SSL_SESSION_free>>;
 using BioPtr = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;

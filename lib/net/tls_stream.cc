@@ -109,6 +109,7 @@ class OpensslStream final : public TlsStream {
     if (failed_) return {StreamIo::State::kFailed, 0};
     begin();
     const int result = SSL_do_handshake(ssl_.get());
+    established_ = established_ || result == 1;
     return result == 1 ? StreamIo{} : why(result);
   }
 
@@ -125,6 +126,7 @@ class OpensslStream final : public TlsStream {
         return why(result);
       }
       moved += n;
+      established_ = true;
       if (socket_.drained && SSL_pending(ssl_.get()) == 0 && SSL_has_pending(ssl_.get()) == 0) break;
     }
     return {StreamIo::State::kDone, moved};
@@ -149,6 +151,7 @@ class OpensslStream final : public TlsStream {
         return io;
       }
       pending_ = 0;
+      established_ = true;
       const std::size_t taken = std::min(n, rest);
       ahead_ += n - taken;
       moved += taken;
@@ -157,7 +160,7 @@ class OpensslStream final : public TlsStream {
   }
 
   void end_output() override {
-    if (!failed_ && SSL_is_init_finished(ssl_.get()) != 0) {
+    if (!failed_ && established_) {
       begin();
       (void)SSL_shutdown(ssl_.get());
       ERR_clear_error();
@@ -170,7 +173,7 @@ class OpensslStream final : public TlsStream {
   }
   [[nodiscard]] std::string protection() const override { return ssl_ ? protection_of(ssl_.get()) : std::string(); }
   [[nodiscard]] std::string_view failure() const override { return failure_; }
-  [[nodiscard]] bool is_established() const override { return ssl_ && SSL_is_init_finished(ssl_.get()) != 0; }
+  [[nodiscard]] bool is_established() const override { return established_; }
   [[nodiscard]] std::string_view alpn() const override { return ssl_ ? alpn_selected(ssl_.get()) : std::string_view(); }
   [[nodiscard]] bool resumed() const override { return ssl_ && SSL_session_reused(ssl_.get()) == 1; }
 
@@ -187,6 +190,7 @@ class OpensslStream final : public TlsStream {
   }
 
   StreamIo why(int result) {
+    established_ = established_ || SSL_is_init_finished(ssl_.get()) != 0;
     switch (SSL_get_error(ssl_.get(), result)) {
       case SSL_ERROR_WANT_READ:
         blocked_ = true;
@@ -202,7 +206,7 @@ class OpensslStream final : public TlsStream {
       fail(std::strerror(socket_.error));
       ERR_clear_error();
     } else if (socket_.ended) {
-      fail(is_established() ? "closed without close_notify" : "closed during the handshake");
+      fail(established_ ? "closed without close_notify" : "closed during the handshake");
       ERR_clear_error();
     } else {
       fail(take_openssl_error(ssl_.get()));
@@ -216,6 +220,7 @@ class OpensslStream final : public TlsStream {
   std::size_t ahead_ = 0;    // bytes that were sent, but that the caller has yet to hand in again
   std::string failure_;
   bool failed_ = false;
+  bool established_ = false;
   bool blocked_ = false;  // the last call ended for want of input
   SslPtr ssl_;            // goes first: its BIO uses socket_
 };
