@@ -13,6 +13,7 @@
 
 namespace turnkit::turnd {
 
+class FileKeeper;
 struct Draft;
 
 // How an option takes its value.
@@ -64,6 +65,8 @@ struct Environment {
   unsigned cpus = 1;
   std::string host_name;     // the realm when none is given
   Random* random = nullptr;  // for generated secrets
+  const Config* running = nullptr;    // of a reload: the configuration in force, whose file is read again
+  const FileKeeper* files = nullptr;  // of a reload: opens what turnd may no longer open itself
 
   // Requires: `random` outlives the result.
   static Environment of_process(const char* program, Random& random);

@@ -6,12 +6,34 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "base/log.h"
 #include "net/fd.h"
 
 namespace turnkit::turnd {
+
+namespace {
+
+sigset_t control_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, number);
+  return set;
+}
+
+}  // namespace
+
+void block_control_signals() {
+  const sigset_t set = control_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void unblock_control_signals() {
+  const sigset_t set = control_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
 
 std::size_t raise_descriptor_limit() {
   rlimit limit{};

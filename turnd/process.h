@@ -33,4 +33,8 @@ Status detach();
 // Takes proc_gid and proc_uid for good; supplementary groups go. Call once every port and file is open.
 Status drop_privileges(const Config& config);
 
+// The signals of control.h wait from the first call on until the second; threads that start in between never get them.
+void block_control_signals();
+void unblock_control_signals();
+
 }  // namespace turnkit::turnd

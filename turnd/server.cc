@@ -1,143 +1,60 @@
 #include "turnd/server.h"
 
-#include <csignal>
+#include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
-#include "net/event_loop.h"
-#include "net/interfaces.h"
+#include "turnd/certificates.h"
+#include "turnd/listeners.h"
 #include "turnd/process.h"
+#include "turnd/reload.h"
 
 namespace turnkit::turnd {
 
 namespace {
 
-std::vector<const auth::CredentialStore*> stores_in_use(const Config& config, const auth::StaticUsers& users,
-                                                        const auth::RestSecrets& secrets) {
-  std::vector<const auth::CredentialStore*> stores;
-  if (!config.users.empty()) stores.push_back(&users);
-  if (!config.rest_secrets.empty()) stores.push_back(&secrets);
-  return stores;
-}
-
-engine::EngineConfig engine_config(const Config& config) {
-  engine::EngineConfig out;
-  out.authenticate = config.auth != AuthMode::kNone;
-  out.channels = {0x4000, config.max_channel_number};
-  out.max_lifetime = config.max_allocate_lifetime;
-  out.permission_lifetime = config.permission_lifetime;
-  out.channel_lifetime = config.channel_lifetime;
-  out.max_permissions = config.max_permissions;
-  out.max_channels = config.max_channels;
-  switch (config.default_family) {
-    case DefaultFamily::kIPv4:
-      out.default_family = Family::kIPv4;
-      break;
-    case DefaultFamily::kIPv6:
-      out.default_family = Family::kIPv6;
-      break;
-    case DefaultFamily::kKeep:
-      out.default_family = std::nullopt;
-      break;
-  }
-  out.serve_udp_relay = !config.no_udp_relay;
-  out.serve_binding = !config.no_stun;
-  out.serve_turn = !config.stun_only;
-  out.fingerprint = config.fingerprint;
-  if (config.software_attribute) out.software = "Turnkit-" TURNKIT_VERSION;
-  return out;
-}
-
-sigset_t watched_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, number);
-  return set;
-}
-
-// Where the options name no addresses: all of the host. IPv6 link-local addresses need a zone, so they are left out.
-std::vector<IpAddress> discovered_addresses(bool with_loopback) {
-  std::vector<IpAddress> ips;
-  for (const net::InterfaceAddress& address : net::interface_addresses()) {
-    if (address.ip.is_link_local() || (address.ip.is_loopback() && !with_loopback)) continue;
-    if (std::find(ips.begin(), ips.end(), address.ip) == ips.end()) ips.push_back(address.ip);
-  }
-  return ips;
-}
-
-// The addresses that packets from ourselves would have as their source: those of the host for a listener on all of
-// them.
-std::vector<Address> reachable_addresses(const std::vector<Address>& listeners) {
-  std::vector<Address> out;
-  for (const Address& listener : listeners) {
-    out.push_back(listener);
-    if (!listener.ip.is_unspecified()) continue;
-    for (const IpAddress& ip : discovered_addresses(true)) {
-      if (ip.family() == listener.family()) out.push_back({ip, listener.port});
-    }
-  }
-  return out;
+auth::NonceKey make_nonce_key(const Config& config, Random& random) {
+  return config.nonce_secret.empty() ? auth::NonceKey::random(random)
+                                     : auth::NonceKey::from_shared_secret(config.nonce_secret);
 }
 
 }  // namespace
 
-Server::Server(const Config& config, Random& random)
-    : config_(config),
-      secrets_(config.rest_secrets, config.rest_separator),
-      store_(stores_in_use(config, users_, secrets_)),
-      quotas_({config.user_quota, config.total_quota, config.max_bps, config.bps_capacity}) {
-  for (const StaticUser& user : config_.users) {
-    if (!users_.add(user.name, user.realm, user.secret)) {
-      log::error("user {}: the key is not usable; the user is left out", user.name);
-    }
-  }
-  forget_passwords(config_);
-  const auth::NonceKey nonce_key = config_.nonce_secret.empty()
-                                       ? auth::NonceKey::random(random)
-                                       : auth::NonceKey::from_shared_secret(config_.nonce_secret);
-  authenticator_ =
-      std::make_unique<auth::Authenticator>(auth::AuthConfig{config_.realm, config_.nonce_lifetime}, store_, nonce_key);
-}
+Server::Server(Config config, Random& random)
+    : config_(std::move(config)),
+      nonce_key_(make_nonce_key(config_, random)),
+      credentials_(std::make_shared<const Credentials>(config_, nonce_key_)),
+      policy_(std::make_shared<const PeerPolicy>()),
+      quotas_(quota_limits(config_)) {}
 
-Server::~Server() = default;
+Server::~Server() { stop(); }
 
 Status Server::open() {
   log::info("turnd {}: max number of open files/sockets allowed for this process: {}", TURNKIT_VERSION,
             raise_descriptor_limit());
-  if (Status status = choose_addresses(); !status) return status;
-  if (const auto advice = nat_advice(config_, relay_ips_)) log::warning("{}", *advice);
-  external_ip_watcher_ = std::make_unique<ExternalIpWatcher>(config_.external_ips, relay_ips_);
+  auto tls = load_certificates(config_, files_);
+  if (!tls) return tls.error();
+  auto addresses = choose_addresses(config_);
+  if (!addresses) return addresses.error();
+  addresses_ = *std::move(addresses);
+  for (const IpAddress& ip : addresses_.listening) log::info("Listener address to use: {}", ip.to_string());
+  for (const IpAddress& ip : addresses_.relay) log::info("Relay address to use: {}", ip.to_string());
+  if (const auto advice = nat_advice(config_, addresses_.relay)) log::warning("{}", *advice);
+  external_ip_watcher_ = std::make_unique<ExternalIpWatcher>(config_.external_ips, addresses_.relay);
   external_ips_ = external_ip_watcher_->resolve_all();
   make_workers();
-  if (Status status = open_listeners(); !status) return status;
-  build_policy();
-  // From here on a signal waits for run(), which ends or reopens properly.
-  const sigset_t watched = watched_signals();
-  ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
-  return {};
-}
-
-Status Server::choose_addresses() {
-  listening_ips_ = config_.listening_ips.empty() ? discovered_addresses(true) : config_.listening_ips;
-  if (listening_ips_.empty()) return Error{"no address to listen on: the host has none; name one with listening-ip"};
-  if (!config_.relay_ips.empty()) {
-    relay_ips_ = config_.relay_ips;
-  } else {
-    // An unspecified listening address does not say where to relay.
-    for (const IpAddress& ip : config_.listening_ips) {
-      if (!ip.is_unspecified()) relay_ips_.push_back(ip);
-    }
-    if (relay_ips_.empty()) relay_ips_ = discovered_addresses(false);
-    if (relay_ips_.empty()) relay_ips_ = discovered_addresses(true);
-  }
-  // An address that the host does not have would otherwise show only as 508 to every client.
-  for (const IpAddress& ip : config_.relay_ips) {
-    const auto tried = net::UdpSocket::bind({ip, 0});
-    if (!tried) return Error{fmt::format("relay-ip: {}", tried.error().text)};
-  }
-  for (const IpAddress& ip : listening_ips_) log::info("Listener address to use: {}", ip.to_string());
-  for (const IpAddress& ip : relay_ips_) log::info("Relay address to use: {}", ip.to_string());
+  auto listeners = open_listeners(config_, plan_listeners(config_, addresses_.listening), workers_);
+  if (!listeners) return listeners.error();
+  listeners_ = *std::move(listeners);
+  for (const auto& worker : workers_) worker->set_own_addresses(reachable_addresses(listeners_));
+  policy_ = std::make_shared<const PeerPolicy>(make_policy(config_, {listeners_, addresses_.relay, external_ips_}));
+  publish_rules();
+  if (*tls != nullptr) set_certificate(*std::move(tls));
+  publish_streams();
+  watch_certificate();
+  block_control_signals();
   return {};
 }
 
@@ -149,87 +66,129 @@ void Server::make_workers() {
   relay_options.send_buffer = config_.sock_buf_size;
   relay_options.device = config_.relay_device;
   ports_ = std::make_unique<relay::PortPool>(
-      relay::PortPoolConfig{relay_ips_, config_.min_port, config_.max_port, relay_options});
-  session_log_ = std::make_unique<SessionLog>(config_.realm, config_.verbose, policy_);
+      relay::PortPoolConfig{addresses_.relay, config_.min_port, config_.max_port, relay_options});
+  session_log_ = std::make_unique<SessionLog>(make_log_rules(config_, credentials_, policy_));
+  const auto connections = std::make_shared<relay::ConnectionCounts>();
+  const auto rules = make_rules(config_, addresses_.listening, draining_, credentials_, policy_);
+  std::vector<relay::Worker*> peers;
   for (unsigned i = 0; i < config_.relay_threads; ++i) {
     workers_.push_back(std::make_unique<relay::Worker>(
-        i, std::make_shared<engine::Rules>(engine::Rules{engine_config(config_), *authenticator_, policy_}),
-        relay::WorkerSurroundings{*ports_, quotas_, *session_log_}));
+        i, rules, relay::WorkerSurroundings{*ports_, quotas_, *session_log_, connections}));
     workers_.back()->set_external_ips(external_ips_);
+    peers.push_back(workers_.back().get());
+  }
+  for (relay::Worker* worker : peers) worker->set_peers(peers);
+}
+
+void Server::watch_certificate() {
+  if (config_.certificate_watch && tls_ != nullptr) {
+    watch_ = std::make_unique<FileWatch>(certificate_files(config_), files_);
   }
 }
 
-Status Server::open_listeners() {
-  net::UdpOptions options;
-  options.receive_tos = true;
-  options.receive_buffer = config_.sock_buf_size;
-  options.send_buffer = config_.sock_buf_size;
-  options.device = config_.listening_device;
-  for (const IpAddress& ip : listening_ips_) {
-    // SO_REUSEPORT would let a second server of the same user share the port unseen, so the port is first tried alone.
-    Address address{ip, config_.listening_port};
-    options.reuse_port = false;
-    {
-      const auto alone = net::UdpSocket::bind(address, options);
-      if (!alone) return Error{alone.error().text};
-      address.port = alone->local().port;
-    }
-    options.reuse_port = true;
-    for (const auto& worker : workers_) {
-      auto socket = net::UdpSocket::bind(address, options);
-      if (!socket) return Error{socket.error().text};
-      worker->add_listener(*std::move(socket));
-    }
-    listeners_.push_back(address);
-    log::info("{}. UDP listener opened on: {}", ip.is_v4() ? "IPv4" : "IPv6", address.to_string());
-  }
-  for (const auto& worker : workers_) worker->set_own_addresses(reachable_addresses(listeners_));
-  return {};
+Status Server::keep_files() {
+  if (!config_.proc_uid || *config_.proc_uid == ::geteuid()) return {};
+  std::vector<std::string> paths = certificate_files(config_);
+  paths.push_back(config_.origin.path);
+  return files_.start(std::move(paths));
 }
 
-void Server::build_policy() {
-  policy_ = PeerPolicy(config_.peers);
-  std::vector<IpAddress> host = discovered_addresses(true);
-  std::vector<IpAddress> relays = relay_ips_;
-  for (const engine::ExternalIps::Pair& pair : external_ips_.pairs()) {
-    host.push_back(pair.external);
-    relays.push_back(pair.external);
-  }
-  policy_.set_host_addresses(std::move(host));
-  policy_.set_relay_range(std::move(relays), config_.min_port, config_.max_port);
-  policy_.set_own_ports(listeners_);
-}
-
-void Server::run() {
-  // The signals that open() blocked stay so in the workers' threads, which inherit the mask: they come to this thread.
+void Server::start(net::EventLoop& loop) {
+  loop_ = &loop;
   for (const auto& worker : workers_) worker->start();
-  external_ip_watcher_->follow([this](const engine::ExternalIps& ips) {
-    for (const auto& worker : workers_) worker->set_external_ips(ips);
+  follow_external_ips(loop);
+  if (!watch_) return;
+  watch_->start(loop, {}, [this] {
+    if (const Status status = reload_certificate(); !status) log::error("{}", status.error().text);
   });
+}
 
-  net::EventLoop loop;
-  const auto stop = [&] { loop.stop(); };
-  const net::SignalWatch on_term(loop, SIGTERM, stop);
-  const net::SignalWatch on_int(loop, SIGINT, stop);
-  const net::SignalWatch on_hup(loop, SIGHUP, [] { log::reopen(); });
-  const net::SignalWatch on_usr1(loop, SIGUSR1,
-                                 [] { log::warning("SIGUSR1: this version has no drain mode; ignored"); });
-  const net::SignalWatch on_usr2(loop, SIGUSR2,
-                                 [] { log::warning("SIGUSR2: this version has no certificates; ignored"); });
-  const sigset_t watched = watched_signals();
-  ::pthread_sigmask(SIG_UNBLOCK, &watched, nullptr);
+// The watcher's thread only passes the news on.
+void Server::follow_external_ips(net::EventLoop& loop) {
+  external_ip_watcher_->follow(
+      [this, &loop](const engine::ExternalIps& ips) { loop.post([this, ips] { set_external_ips(ips); }); });
+}
 
-  log::info("Total relay threads: {}", workers_.size());
-  log::info("Total auth threads: 0");  // keys are looked up on the relay threads
-  loop.run();
-
-  log::info("shutting down: {} allocations end", quotas_.total());
+void Server::stop() {
   external_ip_watcher_.reset();
+  watch_.reset();
   for (const auto& worker : workers_) worker->stop();
 }
 
+void Server::set_external_ips(const engine::ExternalIps& ips) {
+  external_ips_ = ips;
+  for (const auto& worker : workers_) worker->set_external_ips(ips);
+  policy_ = std::make_shared<const PeerPolicy>(make_policy(config_, {listeners_, addresses_.relay, external_ips_}));
+  publish_rules();
+}
+
+void Server::set_certificate(std::shared_ptr<const net::TlsContext> tls) {
+  tls_ = std::move(tls);
+  log::info("certificate {}: {}", config_.cert, tls_->subject());
+  if (const std::string warning = expiry_warning(*tls_, config_.cert, read_clock().wall); !warning.empty()) {
+    log::warning("{}", warning);
+  }
+}
+
+Status Server::reload_certificate() {
+  auto tls = load_certificates(config_, files_, tls_.get());
+  if (!tls) {
+    return Error{fmt::format("{}; the certificate in use stays: {}", tls.error().text,
+                             tls_ == nullptr ? "none" : tls_->subject())};
+  }
+  if (*tls == nullptr) return {};
+  set_certificate(*std::move(tls));
+  publish_streams();
+  return {};
+}
+
+void Server::drain() {
+  draining_ = true;
+  publish_rules();
+}
+
+Result<std::vector<std::string>> Server::reload(Config next) {
+  std::vector<std::string> fixed = keep_fixed(config_, next);
+  auto tls = load_certificates(next, files_, tls_.get());
+  if (!tls) return tls.error();
+  if (log_config(next) == log_config(config_)) {
+    log::reopen();
+  } else if (const Status status = log::configure(log_config(next)); !status) {
+    return status.error();
+  }
+  const bool other_external_ips = next.external_ips != config_.external_ips;
+  if (next.nonce_secret != config_.nonce_secret) {
+    SystemRandom random;
+    nonce_key_ = make_nonce_key(next, random);
+  }
+  credentials_ = std::make_shared<const Credentials>(next, nonce_key_);
+  config_ = std::move(next);
+  quotas_.set_limits(quota_limits(config_));
+  if (other_external_ips) {
+    external_ip_watcher_ = std::make_unique<ExternalIpWatcher>(config_.external_ips, addresses_.relay);
+    external_ips_ = external_ip_watcher_->resolve_all();
+    follow_external_ips(*loop_);
+  }
+  set_external_ips(external_ips_);  // makes the policy and publishes the rules
+  if (*tls != nullptr) set_certificate(*std::move(tls));
+  publish_streams();
+  if (watch_) watch_->follow(certificate_files(config_));
+  return fixed;
+}
+
+void Server::publish_rules() {
+  session_log_->set_rules(make_log_rules(config_, credentials_, policy_));
+  const auto rules = make_rules(config_, addresses_.listening, draining_, credentials_, policy_);
+  for (const auto& worker : workers_) worker->set_rules(rules);
+}
+
+void Server::publish_streams() {
+  const auto streams = make_stream_config(config_, tls_);
+  for (const auto& worker : workers_) worker->set_stream_config(streams);
+}
+
 Address Server::public_address() const {
-  return external_ips_.to_external({relay_ips_.front(), listeners_.front().port});
+  return external_ips_.to_external({addresses_.relay.front(), listeners_.front().port});
 }
 
 }  // namespace turnkit::turnd

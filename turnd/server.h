@@ -1,59 +1,89 @@
-// Server: turnd put together from its configuration: addresses, policy, credentials, workers.
+// Server: turnd put together from its configuration: addresses, certificate, policy, credentials, workers; and what a
+// reload replaces of it. Its methods belong to the thread that made it.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "auth/authenticator.h"
+#include "auth/nonce.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "net/event_loop.h"
 #include "turnd/config.h"
 #include "turnd/engine/quota.h"
 #include "turnd/external_ip.h"
-#include "turnd/peer_policy.h"
+#include "turnd/file_keeper.h"
+#include "turnd/file_watch.h"
+#include "turnd/host.h"
 #include "turnd/relay/worker.h"
+#include "turnd/running.h"
 #include "turnd/session_log.h"
 
 namespace turnkit::turnd {
 
 class Server {
  public:
-  explicit Server(const Config& config, Random& random);
+  // Overwrites the passwords of its copy of `config` once their keys are computed.
+  Server(Config config, Random& random);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Opens every listener. The error names the address and why. Then SIGTERM and the like are blocked until run().
+  // Reads the certificate and opens every listener. The error names the file or address and why.
   Status open();
-  // Starts the workers and serves until SIGTERM or SIGINT.
-  void run();
+  // Before privileges are dropped: sees to it that files that only root may read can still be reloaded.
+  Status keep_files();
+  // Starts the workers. `loop` is the one that the calling thread is going to run.
+  void start(net::EventLoop& loop);
+  // Ends every session and the workers.
+  void stop();
 
+  // Takes over what a running server can change; sessions go on. The result: a line for each thing that needs a restart
+  // instead. On an error all stays as it was.
+  Result<std::vector<std::string>> reload(Config next);
+  // Reads the certificate files again. On an error the certificate in use stays.
+  Status reload_certificate();
+  // From now on new allocations are refused or redirected.
+  void drain();
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const FileKeeper& files() const { return files_; }
+  [[nodiscard]] const net::TlsContext* tls() const { return tls_.get(); }  // null: no TLS
+  [[nodiscard]] std::uint32_t allocations() const { return quotas_.total(); }
+  [[nodiscard]] const std::vector<std::unique_ptr<relay::Worker>>& workers() const { return workers_; }
   // The address at which clients are told to reach us, for the start-up text.
   [[nodiscard]] Address public_address() const;
 
  private:
-  Status choose_addresses();
-  Status open_listeners();
-  void build_policy();
   void make_workers();
+  void watch_certificate();
+  void follow_external_ips(net::EventLoop& loop);
+  void set_external_ips(const engine::ExternalIps& ips);
+  void set_certificate(std::shared_ptr<const net::TlsContext> tls);
+  // Hands what is in force to the workers and the log.
+  void publish_rules();
+  void publish_streams();
 
-  Config config_;  // constant after construction
-  std::vector<IpAddress> listening_ips_;
-  std::vector<IpAddress> relay_ips_;
-  std::vector<Address> listeners_;  // with their real ports
+  Config config_;
+  ServerAddresses addresses_;  // constant after open(), as is the next
+  std::vector<Address> listeners_;
+  FileKeeper files_;
+  auth::NonceKey nonce_key_;
 
-  auth::StaticUsers users_;
-  auth::RestSecrets secrets_;
-  auth::CombinedStore store_;
-  std::unique_ptr<auth::Authenticator> authenticator_;
-  PeerPolicy policy_;
+  std::shared_ptr<const Credentials> credentials_;
+  std::shared_ptr<const PeerPolicy> policy_;
+  std::shared_ptr<const net::TlsContext> tls_;
+  std::unique_ptr<FileWatch> watch_;
+  bool draining_ = false;
+
   engine::Quotas quotas_;
+  engine::ExternalIps external_ips_;
   std::unique_ptr<SessionLog> session_log_;
   std::unique_ptr<relay::PortPool> ports_;
-  engine::ExternalIps external_ips_;
   std::vector<std::unique_ptr<relay::Worker>> workers_;
-  std::unique_ptr<ExternalIpWatcher> external_ip_watcher_;  // last: its thread speaks to the workers
+  net::EventLoop* loop_ = nullptr;
+  std::unique_ptr<ExternalIpWatcher> external_ip_watcher_;  // last: its thread speaks to the loop
 };
 
 }  // namespace turnkit::turnd

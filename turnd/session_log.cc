@@ -1,9 +1,13 @@
 #include "turnd/session_log.h"
 
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "stun/attributes.h"
+#include "stun/message.h"
 #include "turnd/engine/allocation.h"
 
 namespace turnkit::turnd {
@@ -15,8 +19,13 @@ using engine::Event;
 using engine::Usage;
 
 constexpr std::size_t kMaxExplained = 64;
+// Strangers may have this many lines a second, and a burst of 256.
+constexpr std::uint64_t kStrangerLinesPerSecond = 100;
+constexpr std::size_t kLineCost = 256;  // in the bucket's bytes
+// Sessions of coturn begin with the three digits of a relay thread; there is no thread 999.
+constexpr std::uint64_t kStrangerSessions = 999'000'000'000'000'000;
 
-std::string session_name(const Allocation& allocation) { return fmt::format("session {:018}", allocation.session_id); }
+std::string session_id(std::uint64_t id) { return fmt::format("{:018}", id); }
 
 // coturn's name of a request in its log.
 std::string_view packet_name(stun::Method method) {
@@ -31,9 +40,24 @@ std::string_view packet_name(stun::Method method) {
       return "CHANNEL_BIND";
     case stun::Method::kBinding:
       return "BINDING";
+    case stun::Method::kConnect:
+      return "CONNECT";
+    case stun::Method::kConnectionBind:
+      return "CONNECTION_BIND";
     default:
       return stun::method_name(method);
   }
+}
+
+bool is_authentication_failure(stun::Code code) {
+  return code == stun::Code::kUnauthenticated || code == stun::Code::kStaleNonce;
+}
+
+std::string outcome_text(std::optional<stun::Code> error) {
+  if (!error) return "success";
+  const std::string_view phrase =
+      *error == stun::Code::kUnauthenticated ? "Unauthorized" : stun::reason_phrase(*error);  // as coturn says
+  return fmt::format("error {}: {}", static_cast<unsigned>(*error), phrase);
 }
 
 std::string usage_text(const Usage& usage) {
@@ -41,76 +65,279 @@ std::string usage_text(const Usage& usage) {
                      usage.sent_bytes);
 }
 
+// ", cipher=TLS_AES_256_GCM_SHA384, method=TLSv1.3"; empty without TLS.
+std::string protection_text(const Allocation& allocation) {
+  const std::string protection = allocation.path == nullptr ? std::string() : allocation.path->protection();
+  const std::size_t blank = protection.find(' ');
+  if (blank == std::string::npos) return {};
+  return fmt::format(", cipher={}, method={}", protection.substr(blank + 1), protection.substr(0, blank));
+}
+
+// One line and, for JSON, its fields.
+class Line {
+ public:
+  Line(log::Level level, std::string_view event) : level_(level) { with("event", event); }
+  Line(log::Level level, std::string_view event, const Allocation& allocation) : Line(level, event) {
+    with("session", session_id(allocation.session_id)).with("user", allocation.identity.user);
+    with("realm", allocation.identity.realm).with("client", log::shown(allocation.tuple.client));
+    with("server", allocation.tuple.server.to_string());
+  }
+  Line& with(std::string_view key, std::string_view text) {
+    fields_.emplace_back(key, std::string(text), 0, false);
+    return *this;
+  }
+  Line& with(std::string_view key, std::uint64_t number) {
+    fields_.emplace_back(key, std::string(), number, true);
+    return *this;
+  }
+  Line& with(const std::string& prefix, const Usage& usage) {
+    owned_keys_.reserve(16);
+    const auto add = [&](const char* name, std::uint64_t number) {
+      with(owned_keys_.emplace_back(prefix + name), number);
+    };
+    add("_received_packets", usage.received_packets);
+    add("_received_bytes", usage.received_bytes);
+    add("_sent_packets", usage.sent_packets);
+    add("_sent_bytes", usage.sent_bytes);
+    return *this;
+  }
+  void write(std::string_view text) const {
+    std::vector<log::Field> fields;
+    for (const Entry& entry : fields_) {
+      fields.push_back(entry.is_number ? log::Field(entry.key, entry.number) : log::Field(entry.key, entry.text));
+    }
+    log::write(level_, text, fields);
+  }
+
+ private:
+  struct Entry {
+    Entry(std::string_view k, std::string t, std::uint64_t n, bool is)
+        : key(k), text(std::move(t)), number(n), is_number(is) {}
+    std::string_view key;
+    std::string text;
+    std::uint64_t number;
+    bool is_number;
+  };
+  log::Level level_;
+  std::vector<Entry> fields_;
+  std::vector<std::string> owned_keys_;
+};
+
+// What most lines name.
+struct Names {
+  std::string session;
+  std::string user;
+  std::string realm;
+  explicit Names(const Allocation& allocation)
+      : session(fmt::format("session {}", session_id(allocation.session_id))),
+        user(escaped(allocation.identity.user)),
+        realm(escaped(allocation.identity.realm)) {}
+};
+
+std::string closed_text(const Names& names, const Allocation& allocation, std::string_view reason) {
+  return fmt::format("{}: closed (2nd stage), user <{}> realm <{}> origin <{}>, local {}, remote {}, reason: {}",
+                     names.session, names.user, names.realm, escaped(allocation.identity.origin),
+                     allocation.tuple.server.to_string(), log::shown(allocation.tuple.client), reason);
+}
+
+void write_end(const Event& event, LogFormat format) {
+  const Allocation& allocation = event.allocation;
+  const Names names(allocation);
+  Line closed(log::Level::kInfo, "closed", allocation);
+  closed.with("origin", allocation.identity.origin).with("reason", event.reason);
+  closed.with("client", allocation.client_usage).with("peer", allocation.peer_usage);
+  if (format == LogFormat::kJson) return closed.write(closed_text(names, allocation, event.reason));
+  log::info("{}: usage: realm=<{}>, username=<{}>, {}", names.session, names.realm, names.user,
+            usage_text(allocation.client_usage));
+  log::info("{}: peer usage: realm=<{}>, username=<{}>, {}", names.session, names.realm, names.user,
+            usage_text(allocation.peer_usage));
+  closed.write(closed_text(names, allocation, event.reason));
+  log::info("{}: delete: realm=<{}>, username=<{}>", names.session, names.realm, names.user);
+}
+
+void write_begin(const Event& event, std::string_view name, std::string_view words) {
+  const Names names(event.allocation);
+  const auto lifetime = static_cast<std::uint64_t>(event.lifetime.count());
+  Line line(log::Level::kInfo, name, event.allocation);
+  line.with("lifetime", lifetime);
+  if (event.allocation.path != nullptr) line.with("protection", event.allocation.path->protection());
+  line.write(fmt::format("{}: {}, realm=<{}>, username=<{}>, lifetime={}{}", names.session, words, names.realm,
+                         names.user, lifetime, protection_text(event.allocation)));
+}
+
+// Permissions and channels. coturn writes both in the same words.
+void write_peer(const Event& event, std::string_view name, LogFormat format) {
+  const bool channel = event.kind == Event::Kind::kChannelBound || event.kind == Event::Kind::kChannelUnbound;
+  const bool added = event.kind == Event::Kind::kPermissionAdded || event.kind == Event::Kind::kChannelBound;
+  const std::string peer = channel ? log::shown(event.peer) : log::shown(event.peer.ip);
+  Line line(log::Level::kInfo, name, event.allocation);
+  line.with("peer", peer);
+  if (channel) line.with("channel", event.channel);
+  if (added) line.with("lifetime", static_cast<std::uint64_t>(event.lifetime.count()));
+  const bool numbered = channel && format == LogFormat::kNative;
+  line.write(fmt::format("session {}: peer {}{}{}", session_id(event.allocation.session_id), peer,
+                         numbered ? fmt::format(" channel {:#06x}", event.channel) : std::string(),
+                         added ? fmt::format(" lifetime updated: {}", event.lifetime.count()) : " deleted"));
+}
+
+void write_other(const Event& event, std::string_view name, std::string_view words) {
+  Line line(log::Level::kInfo, name, event.allocation);
+  line.with("address", log::shown(event.peer));
+  if (!event.reason.empty()) line.with("reason", event.reason);
+  line.write(fmt::format("session {}: {}", session_id(event.allocation.session_id), words));
+}
+
 }  // namespace
 
-SessionLog::SessionLog(std::string realm, int verbosity, const PeerPolicy& policy)
-    : realm_(std::move(realm)), verbosity_(verbosity), policy_(policy) {}
+SessionLog::SessionLog(Rules rules)
+    : verbosity_(rules.verbosity),
+      binding_(rules.binding),
+      rules_(std::make_shared<const Rules>(std::move(rules))),
+      stranger_lines_(kStrangerLinesPerSecond * kLineCost, std::chrono::milliseconds(0), read_clock().mono) {}
+
+void SessionLog::set_rules(Rules rules) {
+  const std::lock_guard lock(mutex_);
+  verbosity_.store(rules.verbosity, std::memory_order_relaxed);
+  binding_.store(rules.binding, std::memory_order_relaxed);
+  rules_ = std::make_shared<const Rules>(std::move(rules));
+  explained_.clear();
+}
+
+std::shared_ptr<const SessionLog::Rules> SessionLog::rules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
+}
 
 void SessionLog::on_event(const Event& event) {
-  if (verbosity_ == 0 && event.kind != Event::Kind::kPeerDenied) return;
-  const Allocation& allocation = event.allocation;
-  const std::string session = session_name(allocation);
-  const std::string user = escaped(allocation.identity.user);
+  const bool denied = event.kind == Event::Kind::kPeerDenied;
+  if (verbosity_.load(std::memory_order_relaxed) == 0 && !denied) return;
+  const auto rules = this->rules();
+  if (denied) return on_denied(event, *rules);
   switch (event.kind) {
     case Event::Kind::kAllocationCreated:
-      return log::info("{}: new, realm=<{}>, username=<{}>, lifetime={}", session, realm_, user,
-                       event.lifetime.count());
+      return write_begin(event, "new", "new");
     case Event::Kind::kAllocationRefreshed:
-      return log::info("{}: refreshed, realm=<{}>, username=<{}>, lifetime={}", session, realm_, user,
-                       event.lifetime.count());
-    case Event::Kind::kLegDeleted:
-      return log::info("{}: relayed address {} deleted", session, event.peer.to_string());
+      return write_begin(event, "refreshed", "refreshed");
     case Event::Kind::kAllocationDeleted:
-      log::info("{}: usage: realm=<{}>, username=<{}>, {}", session, realm_, user, usage_text(allocation.client_usage));
-      log::info("{}: peer usage: realm=<{}>, username=<{}>, {}", session, realm_, user,
-                usage_text(allocation.peer_usage));
-      return log::info("{}: closed (2nd stage), user <{}> realm <{}> origin <>, local {}, remote {}, reason: {}",
-                       session, user, realm_, allocation.tuple.server.to_string(), allocation.tuple.client.to_string(),
-                       event.reason);
+      return write_end(event, rules->format);
     case Event::Kind::kPermissionAdded:
-      return log::info("{}: peer {} lifetime updated: {}", session, event.peer.ip.to_string(), event.lifetime.count());
+      return write_peer(event, "permission", rules->format);
     case Event::Kind::kPermissionRemoved:
-      return log::info("{}: peer {} deleted", session, event.peer.ip.to_string());
+      return write_peer(event, "permission_deleted", rules->format);
     case Event::Kind::kChannelBound:
-      return log::info("{}: peer {} channel {:#06x} lifetime updated: {}", session, event.peer.to_string(),
-                       event.channel, event.lifetime.count());
+      return write_peer(event, "channel", rules->format);
     case Event::Kind::kChannelUnbound:
-      return log::info("{}: peer {} channel {:#06x} deleted", session, event.peer.to_string(), event.channel);
+      return write_peer(event, "channel_deleted", rules->format);
+    case Event::Kind::kLegDeleted:
+      return write_other(event, "relay_deleted", fmt::format("relayed address {} deleted", event.peer.to_string()));
     case Event::Kind::kPeerConnected:
-      return log::info("{}: TCP peer {}: {}", session, event.peer.to_string(), event.reason);
+      return write_other(event, "peer_connected", fmt::format("TCP peer {}: {}", log::shown(event.peer), event.reason));
     case Event::Kind::kPeerDisconnected:
-      return log::info("{}: TCP peer {} closed, reason: {}", session, event.peer.to_string(), event.reason);
+      return write_other(event, "peer_disconnected",
+                         fmt::format("TCP peer {} closed, reason: {}", log::shown(event.peer), event.reason));
     case Event::Kind::kAllocationMoved:
-      return log::info("{}: client moved to {}", session, event.peer.to_string());
+      return write_other(event, "moved", fmt::format("client moved to {}", log::shown(event.peer)));
     case Event::Kind::kPathLost:
-      return log::info("{}: client {} is away, reason: {}", session, allocation.tuple.client.to_string(),
-                       event.reason);
+      return write_other(
+          event, "away",
+          fmt::format("client {} is away, reason: {}", log::shown(event.allocation.tuple.client), event.reason));
     case Event::Kind::kPeerDenied:
-      return explain_denial(event, session);
+      return;
   }
 }
 
 void SessionLog::on_request(const engine::RequestEvent& event) {
-  if (verbosity_ == 0 || (event.allocation == nullptr && verbosity_ < 2)) return;
-  const std::string outcome =
-      event.error ? fmt::format("error {}: {}", static_cast<unsigned>(*event.error), stun::reason_phrase(*event.error))
-                  : "success";
-  if (event.allocation == nullptr) {
-    return log::debug("client {}: incoming packet {} processed, {}", event.tuple.client.to_string(),
-                      packet_name(event.method), outcome);
+  const int verbosity = verbosity_.load(std::memory_order_relaxed);
+  if (event.method == stun::Method::kBinding) {
+    if (!binding_.load(std::memory_order_relaxed)) return;
+  } else if (verbosity == 0) {
+    return;
   }
-  log::info("{}: realm <{}> user <{}>: incoming packet {} processed, {}", session_name(*event.allocation), realm_,
-            escaped(event.allocation->identity.user), packet_name(event.method), outcome);
+  const auto rules = this->rules();
+  const bool stranger = event.allocation == nullptr || (event.error && is_authentication_failure(*event.error));
+  if (stranger) return on_stranger_request(event, *rules);
+  on_session_request(event, *rules);
+}
+
+void SessionLog::on_session_request(const engine::RequestEvent& event, const Rules&) {
+  const Names names(*event.allocation);
+  Line line(log::Level::kInfo, "request", *event.allocation);
+  line.with("method", stun::method_name(event.method));
+  line.with("error", event.error ? static_cast<std::uint64_t>(*event.error) : std::uint64_t{0});
+  line.write(fmt::format("{}: realm <{}> user <{}>: incoming packet {} processed, {}", names.session, names.realm,
+                         names.user, packet_name(event.method), outcome_text(event.error)));
+}
+
+// Requests that prove nothing. With a user name and 401 they are what fail2ban looks for; the others are ordinary
+// beginnings of sessions (RFC 8489, section 9.2.3.1).
+void SessionLog::on_stranger_request(const engine::RequestEvent& event, const Rules& rules) {
+  const bool coturn = rules.format == LogFormat::kCoturn || rules.format == LogFormat::kCoturn46;
+  const bool failed = event.error == stun::Code::kUnauthenticated;
+  const auto attribute = event.message == nullptr ? std::nullopt : event.message->find(stun::Attr::kUsername);
+  const std::string user = attribute ? std::string(as_text(attribute->value)) : std::string();
+  const bool wrong = failed && !user.empty();
+  const bool wanted = wrong || event.method == stun::Method::kBinding || rules.verbosity >= 2 || (failed && coturn);
+  if (!wanted || !admit_stranger_line()) return;
+
+  const std::string realm =
+      event.message == nullptr ? rules.realms->default_realm() : rules.realms->realm_of(*event.message);
+  const std::string client = log::shown(event.tuple.client);
+  const std::string server = event.tuple.server.to_string();
+  std::uint64_t id = kStrangerSessions;
+  if (event.allocation != nullptr) {
+    id = event.allocation->session_id;
+  } else {
+    const std::lock_guard lock(mutex_);
+    id += next_stranger_++;
+  }
+  const std::string session = "session " + session_id(id);
+  const bool unproven = event.error && is_authentication_failure(*event.error);
+  const std::string text =
+      fmt::format("{}: realm <{}> user <{}>: incoming packet {} processed, {}", session, escaped(realm), escaped(user),
+                  unproven ? "message" : packet_name(event.method), outcome_text(event.error));
+  Line line(wrong || coturn || event.method == stun::Method::kBinding ? log::Level::kInfo : log::Level::kDebug,
+            "request");
+  line.with("session", session_id(id)).with("user", user).with("realm", realm).with("client", client);
+  line.with("server", server).with("method", stun::method_name(event.method));
+  line.with("error", event.error ? static_cast<std::uint64_t>(*event.error) : std::uint64_t{0});
+  if (!coturn) return line.write(fmt::format("{}, remote {}", text, client));
+  if (wrong) log::error("check_stun_auth: user {} credentials are incorrect", escaped(user));
+  line.write(text);
+  // coturn names the client in no other line; a session of its own ends here.
+  if (wrong && event.allocation == nullptr) {
+    log::info("{}: closed (2nd stage), user <{}> realm <{}> origin <>, local {}, remote {}, reason: general", session,
+              escaped(user), escaped(realm), server, client);
+  }
+}
+
+bool SessionLog::admit_stranger_line() {
+  std::uint64_t left_out = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stranger_lines_.take(kLineCost, read_clock().mono)) {
+      ++left_out_;
+      return false;
+    }
+    left_out = std::exchange(left_out_, 0);
+  }
+  if (left_out != 0) log::info("{} requests without a valid login are not in the log: there were too many", left_out);
+  return true;
 }
 
 // Once for each peer, with the line that would allow it; in between it would only fill the disk.
-void SessionLog::explain_denial(const Event& event, const std::string& session) {
+void SessionLog::on_denied(const Event& event, const Rules& rules) {
+  bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    const bool first = explained_.size() < kMaxExplained && explained_.insert(event.peer.ip).second;
-    if (!first && verbosity_ == 0) return;
+    first = explained_.size() < kMaxExplained && explained_.insert(event.peer.ip).second;
   }
-  log::warning("{}: {}", session, policy_.explain(event.peer));
+  if (!first && (rules.verbosity == 0 || !admit_stranger_line())) return;
+  Line line(log::Level::kWarning, "peer_denied", event.allocation);
+  line.with("peer", log::shown(event.peer)).with("reason", event.reason);
+  const bool whole = log::shown(event.peer) == event.peer.to_string();
+  line.write(fmt::format("session {}: {}", session_id(event.allocation.session_id),
+                         whole ? rules.policy->explain(event.peer)
+                               : fmt::format("peer {} is denied: {}", log::shown(event.peer), event.reason)));
 }
 
 }  // namespace turnkit::turnd
