@@ -280,7 +280,7 @@ Connection::Step Connection::become_tunnel(const Address& backend) {
 Connection::Step Connection::end(std::string_view reason) {
   if (stage_ == Stage::kGone) return Step::kWait;
   stage_ = Stage::kGone;
-  log::debug("connection from {} ends: {}", tuple_.client.to_string(), reason);
+  log::debug("connection from {} ends: {}", log::shown(tuple_.client), reason);
   watch_.reset();
   streams_.retire(*this);
   return Step::kWait;

@@ -96,7 +96,10 @@ void DtlsClients::on_client(DtlsClient& client, Bytes datagram, std::uint8_t tos
     }
   }
   Worker::RouteMemo memo;
-  for (const Bytes message : messages_) worker_.on_client_message(client, client.tuple_, message, tos, memo);
+  for (const Bytes message : messages_) {
+    worker_.on_client_message(client, client.tuple_, message, tos, memo);
+    if (client.session_ == nullptr) return forget(client);  // detached
+  }
   if (state == State::kEnded) end(client, "DTLS association closed by client", true);
   if (state == State::kFailed) end(client, "DTLS failure", false);
 }
@@ -149,14 +152,40 @@ bool DtlsClients::has_allocation(const DtlsClient& client) {
 }
 
 void DtlsClients::end(DtlsClient& client, std::string_view reason, bool tell) {
-  log::debug("DTLS client {}: {}", client.tuple_.client.to_string(), reason);
+  log::debug("DTLS client {}: {}", log::shown(client.tuple_.client), reason);
   worker_.engine().on_path_closed(client.tuple_, reason);
   if (tell) {
     client.session_->end(out_);
     send_all(client.listener_, client.tuple_);
   }
+  forget(client);
+}
+
+void DtlsClients::forget(DtlsClient& client) {
   client.list_->erase(client.place_);
   clients_.erase(FiveTuple(client.tuple_));
+}
+
+DetachedDtls DtlsClients::detach(DtlsClient& client, Bytes message, std::uint8_t tos) {
+  return {std::move(client.session_),       client.tuple_,
+          std::move(client.ticket_),        client.hello_,
+          {message.begin(), message.end()}, tos};
+}
+
+void DtlsClients::adopt(DetachedDtls association, Listener& listener) {
+  if (const auto old = clients_.find(association.tuple); old != clients_.end()) {
+    end(*old->second, "DTLS association replaced", false);
+  }
+  auto client = std::make_unique<DtlsClient>(*this, listener, association.tuple);
+  client->session_ = std::move(association.session);
+  client->ticket_ = std::move(association.ticket);
+  client->hello_ = association.hello;
+  DtlsClient& entered = *client;
+  clients_.emplace(association.tuple, std::move(client));
+  move_to(unallocated_, entered);
+  Worker::RouteMemo memo;
+  worker_.on_client_message(entered, entered.tuple_, worker_.keep_until_flush(association.message), association.tos,
+                            memo);
 }
 
 void DtlsClients::sweep() {

@@ -19,6 +19,16 @@
 
 namespace turnkit::relay {
 
+// An association on its way to another worker (RFC 8016).
+struct DetachedDtls {
+  std::unique_ptr<net::DtlsSession> session;
+  engine::FiveTuple tuple;
+  ConnectionTicket ticket;
+  std::uint64_t hello = 0;
+  std::vector<std::byte> message;  // that is to be handled there
+  std::uint8_t tos = 0;
+};
+
 class DtlsClients;
 class Listener;
 class Worker;
@@ -29,6 +39,7 @@ class DtlsClient final : public ClientLink {
   DtlsClient(DtlsClients& owner, Listener& listener, const engine::FiveTuple& tuple) noexcept
       : owner_(owner), listener_(listener), tuple_(tuple) {}
   void send(const engine::FiveTuple& tuple, Bytes head, Bytes payload, std::uint8_t tos) override;
+  [[nodiscard]] std::string protection() const override { return session_ ? session_->protection() : std::string(); }
 
  private:
   friend class DtlsClients;
@@ -59,6 +70,11 @@ class DtlsClients {
 
   // One datagram whose first byte is DTLS's (RFC 7983).
   void on_datagram(Listener& listener, const engine::FiveTuple& udp_tuple, Bytes datagram, std::uint8_t tos);
+  // Takes an association out, while `message` of it is being handled. Its allocation, if there is one, is the caller's
+  // business.
+  DetachedDtls detach(DtlsClient& client, Bytes message, std::uint8_t tos);
+  void adopt(DetachedDtls association, Listener& listener);
+  [[nodiscard]] bool has(const engine::FiveTuple& tuple) const { return clients_.contains(tuple); }
   void sweep();
   // Tells every client, at shutdown.
   void close_all();
@@ -78,6 +94,7 @@ class DtlsClients {
   void send_record(DtlsClient& client, Bytes head, Bytes payload, std::uint8_t tos);
   void move_to(DtlsClient::List& list, DtlsClient& client);
   void end(DtlsClient& client, std::string_view reason, bool tell);
+  void forget(DtlsClient& client);
   [[nodiscard]] bool has_allocation(const DtlsClient& client);
   [[nodiscard]] bool make_room(const IpAddress& source, ConnectionTicket& ticket);
 

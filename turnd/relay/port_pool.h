@@ -8,12 +8,15 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "net/fd.h"
 #include "net/udp_socket.h"
 #include "turnd/engine/relay_ports.h"
 
@@ -43,6 +46,32 @@ class PortLease {
   net::UdpSocket socket_;
 };
 
+// The same for TCP (RFC 6062): a listening socket whose port connections to peers may share.
+class TcpPortLease {
+ public:
+  TcpPortLease() = default;
+  TcpPortLease(PortPool& pool, std::size_t ip_index, const Address& local, net::UniqueFd socket)
+      : pool_(&pool), ip_index_(ip_index), local_(local), socket_(std::move(socket)) {}
+  ~TcpPortLease();
+  TcpPortLease(TcpPortLease&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)),
+        ip_index_(other.ip_index_),
+        local_(other.local_),
+        socket_(std::move(other.socket_)) {}
+  TcpPortLease& operator=(TcpPortLease&&) = delete;
+
+  explicit operator bool() const { return pool_ != nullptr; }
+  [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] const Address& local() const { return local_; }
+  [[nodiscard]] const std::string& device() const;  // that connections are to be bound to
+
+ private:
+  PortPool* pool_ = nullptr;
+  std::size_t ip_index_ = 0;
+  Address local_;
+  net::UniqueFd socket_;
+};
+
 struct PortPoolConfig {
   std::vector<IpAddress> ips;      // relay addresses
   std::uint16_t min_port = 49152;  // RFC 8656, section 7.2: the dynamic range
@@ -67,6 +96,8 @@ class PortPool {
   };
   // `preferred`: the relay address to use where it is one and of this family.
   Opened open(Family family, engine::Parity parity, const IpAddress& preferred, TimePoint now);
+  // TCP has the same range, with ports of its own. An empty lease: no port is left.
+  TcpPortLease open_tcp(Family family, const IpAddress& preferred);
   [[nodiscard]] bool holds(std::uint64_t token, TimePoint now);
   PortLease claim(std::uint64_t token, TimePoint now);
   // Frees reservations that nobody claimed within 30 s (RFC 8656, section 7.2). Any worker may call it, about once a
@@ -75,11 +106,14 @@ class PortPool {
 
  private:
   friend class PortLease;
+  friend class TcpPortLease;
   static constexpr std::chrono::seconds kReservationLifetime{30};
 
+  using PortSet = std::vector<std::uint64_t>;  // a bit a port, from min_port
   struct Ip {
     IpAddress address;
-    std::vector<std::uint64_t> taken;  // a bit a port, from min_port
+    PortSet udp;
+    PortSet tcp;
   };
   struct Reservation {
     PortLease lease;
@@ -87,10 +121,10 @@ class PortPool {
   };
 
   [[nodiscard]] std::optional<std::size_t> choose_ip(Family family, const IpAddress& preferred);
-  [[nodiscard]] std::optional<std::uint16_t> take_port(Ip& ip, engine::Parity parity);
-  [[nodiscard]] bool is_taken(const Ip& ip, std::uint32_t port) const;
-  void mark(Ip& ip, std::uint32_t port, bool taken);
-  void give_back(std::size_t ip_index, std::uint16_t port);
+  [[nodiscard]] std::optional<std::uint16_t> take_port(PortSet& ports, engine::Parity parity);
+  [[nodiscard]] bool is_taken(const PortSet& ports, std::uint32_t port) const;
+  void mark(PortSet& ports, std::uint32_t port, bool taken);
+  void give_back(PortSet Ip::*ports, std::size_t ip_index, std::uint16_t port);
   std::optional<PortLease> bind(std::size_t ip_index, std::uint16_t port);
 
   const PortPoolConfig config_;

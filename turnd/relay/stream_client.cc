@@ -237,7 +237,7 @@ void StreamClient::end(std::string_view reason) {
   if (gone_) return;
   gone_ = true;
   if (!failed_ && !blocked_) write_some();
-  log::debug("stream client {}: {}", tuple_.client.to_string(), reason);
+  log::debug("stream client {}: {}", log::shown(tuple_.client), reason);
   worker_.engine().on_path_closed(tuple_, reason);
   stream_->end_output();
   leave();

@@ -27,6 +27,7 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
 
   // ClientLink. Media is dropped as whole messages when the queue is full; never closes anything by itself.
   void send(const engine::FiveTuple& tuple, Bytes head, Bytes payload, std::uint8_t tos) override;
+  [[nodiscard]] std::string protection() const override { return stream_ ? stream_->protection() : std::string(); }
 
   void on_readable() override;
   void on_writable() override;

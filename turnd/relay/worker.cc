@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "stun/classify.h"
+#include "turnd/relay/tcp_relay.h"
 
 namespace turnkit::relay {
 
@@ -79,6 +80,8 @@ void Worker::sweep() {
   pool_.expire_reservations(loop_.now().mono);
   streams_.sweep();
   dtls_.sweep();
+  constexpr unsigned kSweepsPerSecond = std::chrono::seconds(1) / engine::Engine::kSweepInterval;
+  if (++sweeps_ % kSweepsPerSecond == 0) forwarding_.sweep();
 }
 
 void Worker::set_external_ips(const engine::ExternalIps& ips) {
@@ -117,6 +120,7 @@ void Worker::release_received() {
 }
 
 void Worker::end_turn() {
+  forwarding_.flush();
   release_received();
   streams_.end_turn();
 }
@@ -146,6 +150,10 @@ void Worker::on_listener_readable(Listener& listener) {
 void Worker::on_client_datagram(Listener& listener, const net::Datagram& datagram) {
   if (datagram.truncated) return drop(Drop::kTruncated);
   if (datagram.source.port == 0) return drop(Drop::kForgedSource);
+  if (!forwarding_.take(datagram)) serve_datagram(listener, datagram);
+}
+
+void Worker::serve_datagram(Listener& listener, const net::Datagram& datagram) {
   const engine::FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
   RouteMemo memo;
   datagram.for_each_segment([&](Bytes segment) {
@@ -187,11 +195,14 @@ void Worker::on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes mes
   if (std::find(own_addresses_.begin(), own_addresses_.end(), tuple.client) != own_addresses_.end()) {
     return drop(Drop::kForgedSource);
   }
+  if (peers_.size() > 1 && goes_elsewhere(link, tuple, message, tos)) return;
   const engine::Outcome outcome = engine_.on_message(message, tuple, link, loop_.now());
   if (outcome.relay != nullptr) {
     if (outcome.dont_fragment) return send_unfragmented(outcome, tos);
     return send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
   }
+  if (outcome.connection != 0) return bind_connection(link, tuple, outcome);
+  if (outcome.pending) return;
   if (outcome.answer.empty()) return drop(outcome.drop);
   if (outcome.answer_from || outcome.answer_to) return answer_elsewhere(link, tuple, outcome);
   link.send(tuple, {}, keep_until_flush(outcome.answer), 0);
@@ -341,8 +352,9 @@ engine::OpenedRelay Worker::Ports::open(Family family, engine::Parity parity, co
   return {std::make_unique<Relay>(worker_, std::move(opened.lease)), opened.reservation_token};
 }
 
-std::unique_ptr<engine::TcpRelayEndpoint> Worker::Ports::open_tcp(Family, const Address&, const Now&) {
-  return nullptr;
+std::unique_ptr<engine::TcpRelayEndpoint> Worker::Ports::open_tcp(Family family, const Address& server, const Now&) {
+  TcpPortLease lease = pool_.open_tcp(family, server.ip);
+  return lease ? std::make_unique<TcpRelay>(worker_, std::move(lease)) : nullptr;
 }
 
 std::unique_ptr<engine::RelayEndpoint> Worker::Ports::claim(std::uint64_t token, const Now& now) {

@@ -22,6 +22,7 @@
 #include "turnd/relay/client_link.h"
 #include "turnd/relay/connection_counts.h"
 #include "turnd/relay/dtls_clients.h"
+#include "turnd/relay/forwarding.h"
 #include "turnd/relay/listener.h"
 #include "turnd/relay/port_pool.h"
 #include "turnd/relay/read_arena.h"
@@ -64,10 +65,17 @@ class Worker {
   void set_stream_config(std::shared_ptr<const StreamConfig> config);
   // A stream becomes a client of the worker of this index, in that worker's thread.
   void hand_over_stream(unsigned worker, DetachedStream stream);
+  [[nodiscard]] Worker& peer(unsigned worker) { return *peers_[worker]; }
+  // The client side of an allocation, in what is no media.
+  void send_signal(engine::Allocation& allocation, Bytes message);
 
   // The hops, called by listeners and relays in the worker's thread.
   void on_listener_readable(Listener& listener);
   void on_relay_readable(Relay& relay);
+  // A datagram of a client that landed on another worker. `datagram` stays until flush_sends().
+  void on_forwarded(const net::Datagram& datagram);
+  // Whether this 5-tuple of UDP, or DTLS over it, is known here.
+  [[nodiscard]] bool serves(const engine::FiveTuple& udp_tuple);
   // This worker's relayed addresses, for hand-over between two of them. A relay registers itself while it is attached.
   void add_relay(Relay& relay) { relays_.insert_or_assign(relay.local(), &relay); }
   void remove_relay(const Relay& relay) { relays_.erase(relay.local()); }
@@ -94,6 +102,7 @@ class Worker {
   [[nodiscard]] net::EventLoop& loop() { return loop_; }
   [[nodiscard]] engine::Engine& engine() { return engine_; }
   [[nodiscard]] Streams& streams() { return streams_; }
+  [[nodiscard]] Forwarding& forwarding() { return forwarding_; }
   [[nodiscard]] unsigned index() const { return index_; }
 
  private:
@@ -118,7 +127,12 @@ class Worker {
   void end_turn();
   void release_received();
   void on_client_datagram(Listener& listener, const net::Datagram& datagram);
+  void serve_datagram(Listener& listener, const net::Datagram& datagram);
   void on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
+  // worker_moves.cc
+  bool goes_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
+  bool hand_over_association(unsigned worker, DtlsClient& client, Bytes message, std::uint8_t tos);
+  void bind_connection(ClientLink& link, const engine::FiveTuple& tuple, const engine::Outcome& outcome);
   void answer_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, const engine::Outcome& outcome);
   [[nodiscard]] Listener* find_listener(const Address& local);
   void on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std::uint8_t tos, RouteMemo& memo);
@@ -150,6 +164,8 @@ class Worker {
   std::shared_ptr<ConnectionCounts> connections_;
   Streams streams_;
   DtlsClients dtls_;
+  Forwarding forwarding_{*this};
+  unsigned sweeps_ = 0;
   std::vector<Worker*> peers_;
   std::vector<Address> own_addresses_;
   std::array<std::uint64_t, engine::kDropCount> drops_{};

@@ -1,0 +1,96 @@
+#include "turnd/relay/forwarding.h"
+
+#include <utility>
+
+#include "turnd/relay/worker.h"
+
+namespace turnkit::relay {
+
+using engine::Drop;
+using engine::FiveTuple;
+
+namespace {
+
+constexpr std::size_t kMaxOwners = 65536;
+// What may wait for one worker. More means that it is behind by milliseconds: media had better be lost than late.
+constexpr std::size_t kMaxWaiting = 4 * 1024 * 1024;
+
+}  // namespace
+
+bool Forwarding::take_known(const net::Datagram& datagram) {
+  const FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
+  const auto it = owners_.find(tuple);
+  if (it == owners_.end()) return false;
+  append(it->second, tuple, datagram.data, datagram.segment_size, datagram.tos);
+  return true;
+}
+
+void Forwarding::pass_on(unsigned owner, const FiveTuple& tuple, Bytes message, std::uint8_t tos) {
+  append(owner, tuple, message, static_cast<std::uint32_t>(message.size()), tos);
+}
+
+bool Forwarding::add(const FiveTuple& tuple, unsigned owner) {
+  if (owners_.size() >= kMaxOwners && !owners_.contains(tuple)) return false;
+  owners_.insert_or_assign(tuple, owner);
+  return true;
+}
+
+void Forwarding::append(unsigned owner, const FiveTuple& tuple, Bytes data, std::uint32_t segment_size,
+                        std::uint8_t tos) {
+  std::shared_ptr<Batch>& batch = outgoing_[owner];
+  if (batch == nullptr) batch = std::make_shared<Batch>();
+  const Forwarding& to = worker_.peer(owner).forwarding();
+  if (to.waiting_.load(std::memory_order_relaxed) + batch->bytes.size() + data.size() > kMaxWaiting) {
+    return worker_.drop(Drop::kBusyWorker);
+  }
+  batch->items.push_back({tuple, batch->bytes.size(), data.size(), segment_size, tos});
+  batch->bytes.insert(batch->bytes.end(), data.begin(), data.end());
+}
+
+void Forwarding::flush() {
+  if (outgoing_.empty()) return;
+  for (auto& [owner, batch] : outgoing_) {
+    Worker& worker = worker_.peer(owner);
+    Forwarding& to = worker.forwarding();
+    to.waiting_.fetch_add(batch->bytes.size(), std::memory_order_relaxed);
+    worker.loop().post([&to, batch = std::move(batch), from = worker_.index()] { to.receive(*batch, from); });
+  }
+  outgoing_.clear();
+}
+
+void Forwarding::receive(Batch& batch, unsigned from) {
+  receiving_ = true;
+  for (const Item& item : batch.items) {
+    net::Datagram datagram;
+    datagram.data = MutableBytes(batch.bytes).subspan(item.offset, item.size);
+    datagram.segment_size = item.segment_size;
+    datagram.source = item.tuple.client;
+    datagram.local = item.tuple.server;
+    datagram.tos = item.tos;
+    worker_.on_forwarded(datagram);
+    if (worker_.serves(item.tuple)) on_guest(item.tuple, from);
+  }
+  receiving_ = false;
+  worker_.flush_sends();  // it refers to the batch
+  waiting_.fetch_sub(batch.bytes.size(), std::memory_order_relaxed);
+}
+
+void Forwarding::on_guest(const FiveTuple& tuple, unsigned from) {
+  if (!guests_.emplace(tuple, from).second) return;
+  Worker& worker = worker_.peer(from);
+  worker.loop().post([&worker, tuple, owner = worker_.index()] { worker.forwarding().add(tuple, owner); });
+}
+
+void Forwarding::sweep() {
+  for (auto it = guests_.begin(); it != guests_.end();) {
+    if (worker_.serves(it->first)) {
+      ++it;
+      continue;
+    }
+    Worker& worker = worker_.peer(it->second);
+    worker.loop().post([&worker, tuple = it->first] { worker.forwarding().remove(tuple); });
+    it = guests_.erase(it);
+  }
+}
+
+}  // namespace turnkit::relay
