@@ -20,6 +20,7 @@
 #include "net/tls.h"
 #include "net/udp_batch.h"
 #include "stun/builder.h"
+#include "stun/classify.h"
 #include "stun/framer.h"
 #include "stun/message.h"
 #include "tests/support/certificates.h"

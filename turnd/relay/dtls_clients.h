@@ -40,6 +40,7 @@ class DtlsClient final : public ClientLink {
       : owner_(owner), listener_(listener), tuple_(tuple) {}
   void send(const engine::FiveTuple& tuple, Bytes head, Bytes payload, std::uint8_t tos) override;
   [[nodiscard]] std::string protection() const override { return session_ ? session_->protection() : std::string(); }
+  [[nodiscard]] const engine::FiveTuple& tuple() const { return tuple_; }
 
  private:
   friend class DtlsClients;

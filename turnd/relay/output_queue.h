@@ -44,6 +44,7 @@ class OutputQueue {
 
   [[nodiscard]] bool empty() const { return begin_ == end_; }
   [[nodiscard]] std::size_t size() const { return end_ - begin_; }
+  [[nodiscard]] std::size_t capacity() const { return capacity_; }
   [[nodiscard]] Bytes bytes() const { return {block_.get() + begin_, size()}; }
 
   // Room for `size` more bytes at the end; all of it counts as written.

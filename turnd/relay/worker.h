@@ -102,6 +102,7 @@ class Worker {
   [[nodiscard]] net::EventLoop& loop() { return loop_; }
   [[nodiscard]] engine::Engine& engine() { return engine_; }
   [[nodiscard]] Streams& streams() { return streams_; }
+  [[nodiscard]] DtlsClients& dtls() { return dtls_; }
   [[nodiscard]] Forwarding& forwarding() { return forwarding_; }
   [[nodiscard]] unsigned index() const { return index_; }
 

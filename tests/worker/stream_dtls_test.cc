@@ -1,0 +1,253 @@
+// Clients on DTLS: no state before the cookie, one record a message, associations that come anew.
+#include <unordered_map>
+
+#include "stream_fixture.h"
+#include "turnd/relay/dtls_clients.h"
+
+namespace turnkit::relay {
+namespace {
+
+using namespace testing;
+using stun::Class;
+using State = net::DtlsSession::State;
+
+// A DTLS client on its own UDP socket.
+class DtlsPeer {
+ public:
+  explicit DtlsPeer(const Address& server, const net::TlsClientRules& rules = {}) : server_(server) { begin(rules); }
+
+  // Forgets the session without a word, and makes the next one's first ClientHello.
+  void begin(const net::TlsClientRules& rules = {}) {
+    session_ = net::DtlsSession::make_client(client_tls(rules));
+    session_->start(out_);
+  }
+  void send_out() {
+    for (const auto& datagram : out_) socket_.send(server_, datagram);
+    out_.clear();
+  }
+  // What the server sends next goes into the session; false when nothing came.
+  bool step() {
+    const auto datagram = socket_.receive();
+    if (!datagram) return false;
+    last_ = *datagram;
+    session_->receive(*datagram, out_, [this](MutableBytes plaintext) { messages_.push_back(copy(plaintext)); });
+    return true;
+  }
+  bool handshake() {
+    send_out();
+    while (session_->state() == State::kHandshaking && step()) send_out();
+    return session_->state() == State::kEstablished;
+  }
+  void send(Bytes message) { socket_.send(server_, session_->protect(message)); }
+  std::optional<Buffer> next() {
+    while (messages_.empty() && session_->state() == State::kEstablished && step()) {
+    }
+    if (messages_.empty()) return std::nullopt;
+    Buffer out = std::move(messages_.front());
+    messages_.erase(messages_.begin());
+    return out;
+  }
+  std::optional<Class> ask(const Buffer& message) {
+    send(message);
+    const auto answer = next();
+    if (!answer) return std::nullopt;
+    const auto parsed = stun::MessageView::parse(*answer);
+    return parsed ? std::optional(parsed->cls()) : std::nullopt;
+  }
+  [[nodiscard]] const Address& local() const { return socket_.address(); }
+  [[nodiscard]] net::DtlsSession& session() { return *session_; }
+  [[nodiscard]] const Buffer& last() const { return last_; }
+  [[nodiscard]] std::vector<std::vector<std::byte>>& out() { return out_; }
+  [[nodiscard]] UdpPeer& socket() { return socket_; }
+
+ private:
+  Address server_;
+  UdpPeer socket_;
+  std::unique_ptr<net::DtlsSession> session_;
+  net::DtlsSession::Datagrams out_;
+  std::vector<Buffer> messages_;
+  Buffer last_;
+};
+
+class DtlsClientTest : public StreamFixture {
+ protected:
+  void SetUp() override { config_.tls = server_tls(); }
+  engine::FiveTuple tuple_of(const DtlsPeer& peer) const { return {peer.local(), udp_, engine::Transport::kDtls}; }
+  std::size_t clients() {
+    return in_worker(0, [](Worker& w) { return w.dtls().size(); });
+  }
+  bool has_allocation(const DtlsPeer& peer) {
+    return in_worker(0, [t = tuple_of(peer)](Worker& w) { return w.engine().find(t, w.loop().now()) != nullptr; });
+  }
+};
+
+TEST_F(DtlsClientTest, TURN_156_DatagramRulesHoldOverDtls) {
+  start();
+  UdpPeer peer;
+  net::TlsClientRules rules;
+  rules.alpn = {std::string(net::kAlpnTurn)};
+  DtlsPeer client(udp_, rules);
+  ASSERT_TRUE(client.handshake());
+  EXPECT_EQ(client.session().alpn(), net::kAlpnTurn);
+  ASSERT_EQ(client.ask(allocate()), Class::kSuccess);
+  ASSERT_EQ(client.ask(channel_bind(0x4001, peer.address())), Class::kSuccess);
+  for (std::size_t size = 0; size < 1200; size += 133) {
+    const Buffer data(size, std::byte{0x5A});
+    client.send(channel_data(0x4001, data, false));
+    Address relay;
+    EXPECT_EQ(peer.receive(&relay), data);
+    peer.send(relay, data);
+    EXPECT_EQ(client.next(), channel_data(0x4001, data, false)) << size;  // not padded
+  }
+  // The same port serves plain TURN.
+  UdpPeer plain;
+  plain.send(udp_, binding());
+  EXPECT_TRUE(plain.receive().has_value());
+}
+
+TEST_F(DtlsClientTest, NEG_113_StrangersCostNoStateAndAreNotAmplified) {
+  start();
+  for (int i = 0; i < 20; ++i) {
+    DtlsPeer client(udp_);
+    const std::size_t asked = client.out().front().size();
+    client.send_out();
+    ASSERT_TRUE(client.step());
+    EXPECT_LE(client.last().size(), asked);
+    EXPECT_EQ(clients(), 0U);
+  }
+  // Garbage that only looks like DTLS gets nothing, and does no harm.
+  UdpPeer garbage;
+  for (int first = 20; first < 64; ++first) garbage.send(udp_, Buffer(30, static_cast<std::byte>(first)));
+  garbage.send(udp_, binding());
+  const auto answer = garbage.receive();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(stun::classify(*answer), stun::PacketKind::kStun);
+  EXPECT_EQ(clients(), 0U);
+}
+
+TEST_F(DtlsClientTest, NEG_114_BadRecordsLeaveTheSessionAlone) {
+  start();
+  DtlsPeer client(udp_);
+  ASSERT_TRUE(client.handshake());
+  ASSERT_EQ(client.ask(allocate()), Class::kSuccess);
+  Buffer forged = copy(client.session().protect(binding()));
+  forged.back() ^= std::byte{1};
+  client.socket().send(udp_, forged);
+  // An alert in the clear, of epoch 0.
+  const Buffer alert = copy(as_bytes(std::string_view("\x15\xFE\xFD\0\0\0\0\0\0\0\x09\0\x02\x02\x28", 15)));
+  client.socket().send(udp_, alert);
+  EXPECT_EQ(client.ask(binding()), Class::kSuccess);
+  EXPECT_TRUE(has_allocation(client));
+}
+
+// RFC 8489, section 11: no RFC 3489 over DTLS.
+TEST_F(DtlsClientTest, BC_2_ClassicStunIsRefused) {
+  start();
+  DtlsPeer client(udp_);
+  ASSERT_TRUE(client.handshake());
+  Buffer classic = binding();
+  store_be32(classic.data() + 4, 0xDEADBEEF);
+  client.send(classic);
+  EXPECT_EQ(client.ask(binding()), Class::kSuccess);  // whatever came of the other, the session lives
+}
+
+// RFC 6347, section 4.2.8: a ClientHello alone does not end the association; a cookie does.
+TEST_F(DtlsClientTest, ANewHandshakeReplacesTheAssociationOnlyWithItsCookie) {
+  start();
+  DtlsPeer client(udp_);
+  ASSERT_TRUE(client.handshake());
+  ASSERT_EQ(client.ask(allocate()), Class::kSuccess);
+  auto stranger = net::DtlsSession::make_client(client_tls());
+  net::DtlsSession::Datagrams hello;
+  stranger->start(hello);
+  client.socket().send(udp_, hello.front());
+  ASSERT_TRUE(client.socket().receive().has_value());  // the cookie, which a forger would not see
+  EXPECT_TRUE(has_allocation(client));
+  EXPECT_EQ(client.ask(binding()), Class::kSuccess);
+
+  client.begin();
+  ASSERT_TRUE(client.handshake());
+  EXPECT_EQ(clients(), 1U);
+  EXPECT_FALSE(has_allocation(client));
+  EXPECT_EQ(client.ask(allocate()), Class::kSuccess);
+  EXPECT_EQ(observer_.created, 2);
+}
+
+TEST_F(DtlsClientTest, ALostFlightIsSentAgain) {
+  start();
+  DtlsPeer client(udp_);
+  client.send_out();
+  ASSERT_TRUE(client.step());  // the cookie
+  client.send_out();
+  Buffer lost = *client.socket().receive();  // the server's flight, or a part of it
+  // Now the server's timer runs; the whole flight comes again.
+  while (client.session().state() == State::kHandshaking && client.step()) client.send_out();
+  EXPECT_EQ(client.session().state(), State::kEstablished);
+  EXPECT_EQ(client.ask(binding()), Class::kSuccess);
+}
+
+TEST_F(DtlsClientTest, CloseNotifyEndsTheAllocation) {
+  start();
+  DtlsPeer client(udp_);
+  ASSERT_TRUE(client.handshake());
+  ASSERT_EQ(client.ask(allocate()), Class::kSuccess);
+  client.session().end(client.out());
+  client.send_out();
+  EXPECT_TRUE(eventually(0, [](Worker& w) { return w.engine().allocations() == 0 && w.dtls().size() == 0; }));
+}
+
+TEST_F(DtlsClientTest, HandshakesUnderWayAreBoundedAndEndInTime) {
+  config_.limits.max_half_open_dtls = 3;
+  config_.limits.opening = std::chrono::milliseconds(500);
+  start();
+  DtlsPeer established(udp_);
+  ASSERT_TRUE(established.handshake());
+  std::vector<std::unique_ptr<DtlsPeer>> half;
+  for (int i = 0; i < 8; ++i) {
+    half.push_back(std::make_unique<DtlsPeer>(udp_));
+    half.back()->send_out();
+    ASSERT_TRUE(half.back()->step());  // the cookie
+    half.back()->send_out();
+    ASSERT_TRUE(half.back()->step());  // the server's first flight
+  }
+  EXPECT_LE(in_worker(0, [](Worker& w) { return w.dtls().handshaking(); }), 3U);
+  EXPECT_TRUE(eventually(0, [](Worker& w) { return w.dtls().handshaking() == 0; }));
+  EXPECT_EQ(established.ask(binding()), Class::kSuccess);
+}
+
+TEST_F(DtlsClientTest, WithoutAnAllocationAnAssociationEndsInTime) {
+  config_.limits.without_allocation = std::chrono::milliseconds(300);
+  start();
+  DtlsPeer with(udp_);
+  DtlsPeer without(udp_);
+  ASSERT_TRUE(with.handshake() && without.handshake());
+  ASSERT_EQ(with.ask(allocate()), Class::kSuccess);
+  EXPECT_TRUE(eventually(0, [](Worker& w) { return w.dtls().size() == 1; }));
+  EXPECT_EQ(with.ask(binding()), Class::kSuccess);
+}
+
+TEST_F(DtlsClientTest, DtlsMayBeSwitchedOff) {
+  config_.serve_dtls = false;
+  start();
+  DtlsPeer client(udp_);
+  client.send_out();
+  client.socket().send(udp_, binding());
+  const auto answer = client.socket().receive();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(stun::classify(*answer), stun::PacketKind::kStun);  // nothing came before it
+}
+
+TEST_F(DtlsClientTest, ANewCertificateLeavesAssociationsAlone) {
+  start();
+  DtlsPeer before(udp_);
+  ASSERT_TRUE(before.handshake());
+  ASSERT_EQ(before.ask(allocate()), Class::kSuccess);
+  workers_.front()->set_stream_config(std::make_shared<const StreamConfig>(config_));
+  DtlsPeer after(udp_);
+  ASSERT_TRUE(after.handshake());
+  EXPECT_EQ(after.ask(binding()), Class::kSuccess);
+  EXPECT_EQ(before.ask(binding()), Class::kSuccess);
+}
+
+}  // namespace
+}  // namespace turnkit::relay
