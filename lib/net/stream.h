@@ -60,6 +60,7 @@ std::unique_ptr<Stream> make_tcp_stream(UniqueFd fd);
 
 struct TcpListenOptions {
   bool reuse_port = false;  // one listener a worker on the same address
+  bool share_port = false;  // tcp_connect() may use the port as well; another listener may not take it first
   int backlog = 1024;
   int send_buffer = 0;  // bytes; 0: the system's default
   int receive_buffer = 0;
@@ -78,7 +79,8 @@ struct Accepted {
 Accepted tcp_accept(int listener);
 // Begins to connect, from `local` when it has an address (its port may be 0; with a port, the socket shares it with a
 // listener through SO_REUSEADDR and SO_REUSEPORT). Writable means done; then ask tcp_connect_error().
-Result<UniqueFd> tcp_connect(const Address& peer, const Address& local = {});
+// `device`: SO_BINDTODEVICE; empty: none.
+Result<UniqueFd> tcp_connect(const Address& peer, const Address& local = {}, const std::string& device = {});
 // The errno of a connection attempt, 0 when it succeeded.
 int tcp_connect_error(int fd);
 

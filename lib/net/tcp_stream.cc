@@ -115,6 +115,10 @@ Result<UniqueFd> tcp_listen(const Address& local, const TcpListenOptions& option
   if (::bind(fd.get(), &name.base, size) != 0 || ::listen(fd.get(), options.backlog) != 0) {
     return socket_error("listen on", local, "", errno);
   }
+  // Only now: before bind() it would let two programs have the port.
+  if (options.share_port && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) {
+    return socket_error("listen on", local, " (SO_REUSEPORT)", errno);
+  }
   return fd;
 }
 
@@ -141,10 +145,14 @@ Accepted tcp_accept(int listener) {
   return out;
 }
 
-Result<UniqueFd> tcp_connect(const Address& peer, const Address& local) {
+Result<UniqueFd> tcp_connect(const Address& peer, const Address& local, const std::string& device) {
   UniqueFd fd(open_socket(peer.family()));
   if (!fd) return socket_error("connect to", peer, "", errno);
   (void)set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!device.empty() && ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(),
+                                      static_cast<socklen_t>(device.size())) != 0) {
+    return socket_error("connect to", peer, " (SO_BINDTODEVICE " + device + ")", errno);
+  }
   SockAddr name;
   if (!local.ip.is_unspecified() || local.port != 0) {
     if (local.port != 0) {

@@ -42,6 +42,7 @@ enum class Drop : std::uint8_t {
   kClientAway,          // the client of a mobile allocation has no path at present (RFC 8016)
   kSlowReader,          // the queue of a client on a stream is full
   kTooManyConnections,  // a peer's TCP connection over the allocation's limit
+  kBusyWorker,          // the worker that has a moved client's allocation is behind with what others pass on
   kCount
 };
 

@@ -48,7 +48,7 @@ struct EngineConfig {
   std::optional<Family> default_family = Family::kIPv4;  // without REQUESTED-ADDRESS-FAMILY; nullopt: the client leg's
   bool serve_udp_relay = true;                           // false: no-udp-relay (442)
   bool serve_tcp_relay = true;                           // false: no-tcp-relay (442)
-  std::size_t max_tcp_connections = 128;                 // with peers, per allocation (RFC 6062)
+  std::size_t max_tcp_connections = 64;                  // with peers, per allocation (RFC 6062)
   bool mobility = false;                                 // RFC 8016
   bool serve_binding = true;                             // false: no-stun
   bool serve_turn = true;                                // false: stun-only

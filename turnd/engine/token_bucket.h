@@ -21,6 +21,11 @@ class TokenBucket {
 
   [[nodiscard]] std::uint64_t rate() const { return static_cast<std::uint64_t>(rate_); }
 
+  // What take() would give now.
+  [[nodiscard]] std::size_t available(TimePoint now) {
+    refill(now);
+    return static_cast<std::size_t>(tokens_);
+  }
   // Takes `bytes`, or leaves the bucket alone and returns false.
   bool take(std::size_t bytes, TimePoint now) {
     refill(now);
