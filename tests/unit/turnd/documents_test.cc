@@ -2,6 +2,7 @@
 #include <cctype>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -111,6 +112,79 @@ TEST(Documents, CompletionHasEveryLiveOption) {
     const bool equals = list.find(std::string("--") + option.name + "=") != std::string::npos;
     EXPECT_EQ(equals, option.arg == Arg::kRequired) << option.name;
   }
+}
+
+// {key: the cells behind it} of the rows "| `key` | ..." between two headings.
+std::map<std::string, std::vector<std::string>> rows_between(const std::string& page, const std::string& from,
+                                                             const std::string& to) {
+  std::map<std::string, std::vector<std::string>> out;
+  std::istringstream lines(between(page, from, to));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| `")) continue;
+    std::vector<std::string> cells;
+    std::istringstream row(line.substr(1));
+    for (std::string cell; std::getline(row, cell, '|');) {
+      const std::size_t first = cell.find_first_not_of(' ');
+      cells.push_back(first == std::string::npos ? "" : cell.substr(first, cell.find_last_not_of(' ') - first + 1));
+    }
+    const std::string key = cells.front().substr(1, cells.front().size() - 2);
+    cells.erase(cells.begin());
+    EXPECT_TRUE(out.emplace(key, cells).second) << key << " stands there twice";
+  }
+  return out;
+}
+
+std::set<std::string> statuses_of(Support support) {
+  switch (support) {
+    case Support::kLive:
+      return {"same", "differs", "deprecated"};
+    case Support::kImplied:
+      return {"always"};
+    case Support::kUnsupported:
+      return {"ignored"};
+    case Support::kLegacy:
+      return {"deprecated"};
+    case Support::kRefused:
+      return {"refused"};
+  }
+  return {};
+}
+
+TEST(Documents, MigrationPageHasEveryKeyOfCoturn) {
+  const auto rows = rows_between(read("docs/migrating-from-coturn.md"), "\n## Every key of coturn\n",
+                                 "\n## Keys that coturn does not have\n");
+  const std::map<std::string, std::string> keys = coturn_key_list();
+  for (const auto& [key, generations] : keys) {
+    SCOPED_TRACE(key);
+    ASSERT_TRUE(rows.contains(key));
+    const std::vector<std::string>& cells = rows.at(key);
+    ASSERT_GE(cells.size(), 3U);
+    const Option* option = find_option(key);
+    ASSERT_NE(option, nullptr);
+    EXPECT_TRUE(statuses_of(option->support).contains(cells[1])) << cells[1];
+    EXPECT_TRUE(cells[1] == "same" || !cells[2].empty()) << "needs a note";
+    if (generations == "yes yes") {
+      EXPECT_EQ(cells[0], "4.6 and 4.17");
+    }
+  }
+  for (const auto& row : rows) EXPECT_TRUE(keys.contains(row.first)) << row.first;
+}
+
+TEST(Documents, MigrationPageHasEveryKeyOfOurs) {
+  const auto rows = rows_between(read("docs/migrating-from-coturn.md"), "\n## Keys that coturn does not have\n",
+                                 "\n## Accepted, not verified\n");
+  const std::map<std::string, std::string> coturns = coturn_key_list();
+  std::set<std::string> listed;
+  for (const auto& row : rows) listed.insert(row.first);
+  std::set<std::string> ours;
+  for (const Option& option : option_table()) {
+    if (option.pass == Pass::kCommandLineOnly || coturns.contains(option.name)) continue;
+    ours.insert(option.name);
+    if (!rows.contains(option.name) || option.default_text[0] == '\0') continue;
+    const std::string expected = std::string("Default: ") + option.default_text;
+    EXPECT_TRUE(rows.at(option.name).front().ends_with(expected)) << option.name << ": " << expected;
+  }
+  EXPECT_EQ(listed, ours);
 }
 
 // What bash offers for a command line whose last word is being typed.

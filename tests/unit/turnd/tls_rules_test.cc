@@ -78,11 +78,22 @@ TEST_F(TlsRules, ACertificateNeedsItsKey) {
 }
 
 TEST_F(TlsRules, UnreadableFilesSayWhy) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may read every file";
-  const std::string cert = directory_.write("c.pem", "c");
-  const std::string key = directory_.write("k.pem", "k");
-  ASSERT_EQ(::chmod(key.c_str(), 0), 0);
-  EXPECT_THAT(errors_of(with("cert=" + cert + "\npkey=" + key + "\n")), ElementsAre(HasSubstr("Permission denied")));
+  const std::string lines = with(certificate_lines());
+  ASSERT_EQ(::chmod((directory_.path() + "/k.pem").c_str(), 0), 0);
+  const std::string file = directory_.write("test.conf", lines);
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  ASSERT_EQ(::chmod(directory_.path().c_str(), 0755), 0);
+  ASSERT_EQ(::chmod((directory_.path() + "/c.pem").c_str(), 0644), 0);
+  // Root may read every file, so it becomes nobody for a moment.
+  const bool root = ::geteuid() == 0;
+  if (root) {
+    ASSERT_EQ(::seteuid(65534), 0);
+  }
+  const CommandLine line = parse({"-c", file});
+  if (root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  EXPECT_THAT(line.errors, ElementsAre(HasSubstr("k.pem: Permission denied")));
 }
 
 TEST_F(TlsRules, EveryOptionHasItsField) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,17 @@ class CommandLineTest : public ::testing::Test {
   Environment environment_;
   std::string file_;
 };
+
+// Every key that a release of coturn takes: tests/options/coturn_keys.txt. The value: whether 4.6 and 4.17 do.
+inline std::map<std::string, std::string> coturn_key_list() {
+  std::ifstream file(TURNKIT_SOURCE_DIR "/tests/options/coturn_keys.txt");
+  std::map<std::string, std::string> out;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t blank = line.find(' ');
+    if (!line.starts_with('#') && blank != std::string::npos) out[line.substr(0, blank)] = line.substr(blank + 1);
+  }
+  return out;
+}
 
 // Enough for a configuration without warnings.
 inline constexpr const char* kSecretLines = "realm=example.org\nstatic-auth-secret=0123456789abcdef\n";
