@@ -109,6 +109,20 @@ std::optional<std::string> StaticUsers::user_of(const Userhash& hash, std::strin
   return it->second.name;
 }
 
+std::optional<std::string> StaticUsers::advice() const {
+  const auto without = [&](std::optional<Key> Keys::*kind) {
+    return std::find_if(users_.begin(), users_.end(), [&](const auto& u) { return !(u.second.*kind).has_value(); });
+  };
+  const auto old = without(&Keys::sha256);
+  if (old == users_.end()) return std::nullopt;
+  std::string text = "user " + escaped(old->first.name) +
+                     " has an MD5 key only, so SHA-256 is offered to nobody; give the password or a SHA-256 key, too";
+  if (const auto locked_out = without(&Keys::md5); locked_out != users_.end()) {
+    text += "; user " + escaped(locked_out->first.name) + " has a SHA-256 key only and cannot log in";
+  }
+  return text;
+}
+
 bool StaticUsers::has_sha256_keys() const {
   return std::all_of(users_.begin(), users_.end(), [](const auto& u) { return u.second.sha256.has_value(); });
 }

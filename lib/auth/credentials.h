@@ -75,6 +75,9 @@ class StaticUsers final : public CredentialStore {
   // user may have both 0x keys.
   [[nodiscard]] bool add(std::string_view user, std::string_view realm, std::string_view secret_text);
   [[nodiscard]] bool empty() const { return users_.empty(); }
+  // A sentence for the log about users whom the others' kinds of keys lock out: while one user has an MD5 key only,
+  // SHA-256 is offered to nobody, and a user who has a SHA-256 key only cannot log in.
+  [[nodiscard]] std::optional<std::string> advice() const;
 
   void find(std::string_view user, std::string_view realm, stun::PasswordAlgorithm algorithm, WallTime now,
             std::vector<Candidate>& out) const override;

@@ -6,17 +6,19 @@ namespace turnkit::engine {
 
 Result<Discovery> Discovery::make(const std::vector<IpAddress>& ips, std::vector<PortPair> ports) {
   Discovery out;
-  for (const IpAddress& ip : ips) {
-    const auto of_family = std::count_if(ips.begin(), ips.end(), [&](const IpAddress& other) {
-      return other.family() == ip.family() && !other.is_unspecified();
-    });
-    if (of_family >= 2 && !ip.is_unspecified()) out.ips_.push_back(ip);
+  for (const Family family : {Family::kIPv4, Family::kIPv6}) {
+    std::vector<IpAddress> usable;
+    for (const IpAddress& ip : ips) {
+      if (ip.family() == family && !ip.is_unspecified()) usable.push_back(ip);
+    }
+    // Loopback is no other address for anybody who came over a network.
+    const auto is_loopback = [](const IpAddress& ip) { return ip.is_loopback(); };
+    if (!std::all_of(usable.begin(), usable.end(), is_loopback)) std::erase_if(usable, is_loopback);
+    if (usable.size() >= 2) out.ips_.insert(out.ips_.end(), usable.begin(), usable.end());
   }
-  if (out.ips_.empty()) {
-    return Error{"rfc5780 is off: it needs two listening-ip addresses of one family, named one by one"};
-  }
+  if (out.ips_.empty()) return Error{"two listening-ip addresses of one family are needed, named one by one"};
   std::erase_if(ports, [](const PortPair& p) { return p.port == 0 || p.alternate == 0 || p.port == p.alternate; });
-  if (ports.empty()) return Error{"rfc5780 is off: it needs an alt-listening-port other than listening-port"};
+  if (ports.empty()) return Error{"an alt-listening-port other than listening-port is needed"};
   out.ports_ = std::move(ports);
   return out;
 }

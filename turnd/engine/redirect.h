@@ -15,12 +15,12 @@ namespace turnkit::engine {
 // The alternate-server lists. The first of these that is for the client's transport and not empty decides: udp, tcp,
 // aux, tls, any.
 struct Alternates {
-  std::vector<Address> udp;  // UDP and DTLS clients
-  std::vector<Address> tcp;  // TCP and TLS clients
-  std::vector<Address> tls;  // TLS and DTLS clients
-  std::vector<Address> any;
-  std::vector<Address> aux;   // more listeners of this server, which redirect nobody
-  bool self_balance = false;  // UDP and DTLS clients are spread over `aux`
+  std::vector<Address> udp = {};  // UDP and DTLS clients
+  std::vector<Address> tcp = {};  // TCP and TLS clients
+  std::vector<Address> tls = {};  // TLS and DTLS clients
+  std::vector<Address> any = {};
+  std::vector<Address> aux = {};  // more listeners of this server, which redirect nobody
+  bool self_balance = false;      // UDP and DTLS clients are spread over `aux`
 
   [[nodiscard]] bool empty() const {
     return udp.empty() && tcp.empty() && tls.empty() && any.empty() && !(self_balance && !aux.empty());

@@ -7,6 +7,7 @@
 
 #include <thread>
 
+#include "base/encoding.h"
 #include "net/udp_socket.h"
 #include "tests/conformance/harness/engine_harness.h"
 #include "tests/conformance/harness/udp_peer.h"
@@ -34,6 +35,12 @@ BinaryHarness::BinaryHarness(const Options& options) : Harness(options) {
   if (servers_.empty()) {
     for (const std::string& line : child_->lines()) ADD_FAILURE() << line;
     servers_.resize(options.listeners + 1);
+  }
+  if (options.rfc5780) {
+    servers_.clear();
+    for (const std::uint16_t port : {kPort, kAlternatePort}) {
+      for (unsigned i = 0; i < options.listeners; ++i) servers_.push_back({ip(101 + i), port});
+    }
   }
   if (options.listen_on_all) {
     const std::uint16_t port = servers_.front().port;
@@ -90,6 +97,49 @@ std::vector<std::string> BinaryHarness::command() const {
   flag("fingerprint", options_.fingerprint);
   flag("no-stun", options_.no_stun);
   flag("stun-only", options_.stun_only);
+  for (const std::string& option : extensions()) out.push_back(option);
+  return out;
+}
+
+std::vector<std::string> BinaryHarness::extensions() const {
+  std::vector<std::string> out;
+  const auto add = [&](std::string_view name, const auto& value) {
+    out.push_back(fmt::format("--{}={}", name, value));
+  };
+  const auto flag = [&](std::string_view name, bool on) {
+    if (on) out.push_back(fmt::format("--{}", name));
+  };
+  flag("oauth", !options_.oauth_keys.empty());
+  for (const auth::OAuthKey& key : options_.oauth_keys) {
+    add("oauth-key",
+        fmt::format("{}:{}:{}:{}", key.kid, to_base64(key.key), auth::token_algorithm_name(key.algorithm), key.realm));
+  }
+  if (!options_.server_name.empty()) add("server-name", options_.server_name);
+  for (const auto& [origin, realm] : options_.origin_realms) add("origin-realm", origin + '=' + realm);
+  for (const auto& [realm, name, password] : options_.realm_users) {
+    add("realm-user", realm + ':' + name + ':' + password);
+  }
+  for (const auto& [realm, quota] : options_.realm_quotas) {
+    if (quota.per_user) add("realm-option", fmt::format("{}:user-quota={}", realm, *quota.per_user));
+    if (quota.total) add("realm-option", fmt::format("{}:total-quota={}", realm, *quota.total));
+    if (quota.max_bps) add("realm-option", fmt::format("{}:max-bps={}", realm, *quota.max_bps));
+  }
+  flag("check-origin-consistency", options_.check_origin);
+  for (const Address& server : options_.alternates) add("alternate-server", server.to_string());
+  for (const Address& server : options_.udp_alternates) add("udp-alternate-server", server.to_string());
+  flag("include-reason-string", options_.include_reason_string);
+  flag("secure-stun", options_.secure_stun);
+  flag("stun-backward-compatibility", options_.mapped_address);
+  flag("rfc3489-compatibility", options_.rfc3489);
+  flag("rfc5780", options_.rfc5780);
+  if (options_.rfc5780) {
+    add("listening-port", kPort);
+    add("alt-listening-port", kAlternatePort);
+  }
+  flag("server-relay", options_.server_relay);
+  flag("unauthorized-ratelimit", options_.unauthorized_rps != 0);
+  if (options_.unauthorized_rps != 0) add("unauthorized-ratelimit-rps", options_.unauthorized_rps);
+  if (options_.bps_capacity != 0) add("bps-capacity", options_.bps_capacity);
   return out;
 }
 

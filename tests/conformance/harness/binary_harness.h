@@ -25,6 +25,7 @@ class BinaryHarness final : public Harness {
 
  private:
   [[nodiscard]] std::vector<std::string> command() const;
+  [[nodiscard]] std::vector<std::string> extensions() const;
 
   std::unique_ptr<Child> child_;
 };

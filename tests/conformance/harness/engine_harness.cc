@@ -39,6 +39,13 @@ std::vector<IpAddress> relay_ips(const Options& options, const IpAddress& v4) {
   return ips;
 }
 
+std::shared_ptr<const auth::OAuthKeyStore> keys_of(const Options& options) {
+  if (options.oauth_keys.empty()) return nullptr;
+  auto keys = std::make_shared<auth::OAuthKeys>();
+  for (const auth::OAuthKey& key : options.oauth_keys) EXPECT_TRUE(keys->add(key));
+  return keys;
+}
+
 std::vector<std::byte> copy_of(Bytes bytes) { return {bytes.begin(), bytes.end()}; }
 
 }  // namespace
@@ -85,14 +92,26 @@ EngineHarness::EngineHarness(const Options& options, std::uint64_t seed)
       authenticator_(
           [&] {
             for (const auto& [name, secret] : options.users) EXPECT_TRUE(users_.add(name, options.realm, secret));
-            return auth::AuthConfig{options.realm, options.nonce_lifetime};
+            for (const auto& [realm, name, secret] : options.realm_users) {
+              EXPECT_TRUE(users_.add(name, realm, secret));
+            }
+            return auth::AuthConfig{.realm = options.realm,
+                                    .nonce_lifetime = options.nonce_lifetime,
+                                    .origin_realms = options.origin_realms,
+                                    .oauth_keys = keys_of(options),
+                                    .server_name = options.server_name};
           }(),
           store_, auth::NonceKey::random(random_)),
       policy_(rules_of(options)),
-      quotas_({options.user_quota, options.total_quota, options.max_bps, 0}),
+      quotas_({.per_user = options.user_quota,
+               .total = options.total_quota,
+               .max_bps = options.max_bps,
+               .bps_capacity = options.bps_capacity,
+               .realms = {options.realm_quotas.begin(), options.realm_quotas.end()}}),
       ports_({relay_ips(options, ip(100)), options.min_port, options.max_port, options.can_set_dont_fragment},
              random_) {
-  for (unsigned i = 0; i < options.listeners; ++i) servers_.push_back({ip(101 + i), 3478});
+  for (unsigned i = 0; i < options.listeners; ++i) servers_.push_back({ip(101 + i), kPort});
+  for (unsigned i = 0; options.rfc5780 && i < options.listeners; ++i) servers_.push_back({ip(101 + i), kAlternatePort});
   if (options.ipv6) servers_.push_back({*IpAddress::parse("::1"), 3478});
   const std::vector<IpAddress> relays = relay_ips(options, ip(100));
   policy_.set_own_ports(servers_);
@@ -128,7 +147,28 @@ engine::EngineConfig EngineHarness::config() const {
   config.serve_turn = !options_.stun_only;
   config.fingerprint = options_.fingerprint;
   if (options_.software) config.software = "Turnkit-test";
+  config.alternates.any = options_.alternates;
+  config.alternates.udp = options_.udp_alternates;
+  config.check_origin = options_.check_origin;
+  config.detailed_reasons = options_.include_reason_string;
+  config.secure_stun = options_.secure_stun;
+  config.mapped_address = options_.mapped_address;
+  config.serve_rfc3489 = options_.rfc3489;
+  config.server_relay = options_.server_relay;
+  config.unauthorized_rps = options_.unauthorized_rps;
+  if (options_.rfc5780) {
+    std::vector<IpAddress> ips;
+    for (unsigned i = 0; i < options_.listeners; ++i) ips.push_back(ip(101 + i));
+    auto discovery = engine::Discovery::make(ips, {{kPort, kAlternatePort}});
+    if (discovery) config.discovery = *std::move(discovery);
+  }
   return config;
+}
+
+void EngineHarness::change_config(const std::function<void(engine::EngineConfig&)>& change) {
+  engine::EngineConfig changed = engine_->config();
+  change(changed);
+  engine_->set_rules(std::make_shared<engine::Rules>(engine::Rules{changed, authenticator_, policy_}));
 }
 
 IpAddress EngineHarness::ip(unsigned n) const { return IpAddress::v4(127, 0, 0, static_cast<std::uint8_t>(n)); }
@@ -198,7 +238,11 @@ void EngineHarness::from_client(const engine::FiveTuple& tuple, Bytes datagram) 
   EXPECT_EQ(ledger_.requests() - reported, outcome.answer.empty() ? 0U : 1U) << "each answer is reported once";
   EXPECT_NE(outcome.answer.empty() && outcome.relay == nullptr, outcome.drop == Drop::kNone);
   if (outcome.relay != nullptr) return to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data);
-  if (!outcome.answer.empty()) to_client(tuple, copy_of(outcome.answer));
+  if (outcome.answer.empty()) return;
+  engine::FiveTuple back = tuple;
+  back.client = outcome.answer_to.value_or(tuple.client);
+  back.server = outcome.answer_from.value_or(tuple.server);
+  to_client(back, copy_of(outcome.answer));
 }
 
 void EngineHarness::channel_data_from_client(const engine::FiveTuple& tuple, Bytes datagram) {

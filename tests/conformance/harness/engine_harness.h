@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -44,6 +45,8 @@ class EngineHarness final : public Harness {
 
   // Time passes, but the loop is too busy to sweep.
   void advance_without_sweep(Duration duration);
+  // From now on these rules hold.
+  void change_config(const std::function<void(engine::EngineConfig&)>& change);
   // Frees all that has expired by now.
   void sweep_all();
   // An ICMP error about a datagram from `relayed` to `peer`; true when it was passed on to the client.

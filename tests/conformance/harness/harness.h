@@ -2,17 +2,21 @@
 // engine alone, with a network of tables and virtual time, and the real turnd, with sockets on loopback and real time.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "auth/access_token.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "turnd/engine/quota.h"
 
 namespace turnkit::conformance {
 
@@ -53,8 +57,29 @@ struct Options {
   bool no_stun = false;
   bool stun_only = false;
 
+  std::vector<auth::OAuthKey> oauth_keys;  // not empty: oauth is on
+  std::string server_name;                 // empty: the realm
+  std::map<std::string, std::string> origin_realms;
+  std::vector<std::array<std::string, 3>> realm_users;  // realm, name, password
+  bool check_origin = false;
+  std::map<std::string, engine::RealmQuota> realm_quotas;
+
+  std::vector<Address> alternates;      // alternate-server
+  std::vector<Address> udp_alternates;  // udp-alternate-server
+  bool include_reason_string = false;
+  bool secure_stun = false;
+  bool mapped_address = false;  // stun-backward-compatibility
+  bool rfc3489 = false;
+  bool rfc5780 = false;  // with kAlternatePort on each IPv4 listener: the servers after the first `listeners`
+  bool server_relay = false;
+  std::uint32_t unauthorized_rps = 0;
+  std::uint64_t bps_capacity = 0;
+
   bool can_set_dont_fragment = true;  // engine only: what the system is able to do
 };
+
+inline constexpr std::uint16_t kPort = 3478;
+inline constexpr std::uint16_t kAlternatePort = 3479;
 
 struct Datagram {
   Address from;
