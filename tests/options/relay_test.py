@@ -88,16 +88,16 @@ class Relay(options.OptionCase):
                 connection = client.connect_peer(listener.getsockname())
                 peer, source = listener.accept()
                 told.append(source == client.relayed[0])
-                told.append(self.talks(client, connection, peer))
+                told.append(self.talks(server, client, connection, peer))
             with turn_stream.socket.create_connection(client.relayed[0]) as peer:
                 connection, who = client.attempt()
                 told.append(who == peer.getsockname())
-                told.append(self.talks(client, connection, peer))
+                told.append(self.talks(server, client, connection, peer))
             return told
 
         self.same(question, expected=[True] * 4)
 
-    def talks(self, client, connection, peer):
+    def talks(self, server, client, connection, peer):
         sock, early = client.data_connection(connection)
         self.addCleanup(sock.close)
         peer.settimeout(5)
@@ -106,15 +106,15 @@ class Relay(options.OptionCase):
         peer.sendall(b'back')
         back = early or sock.recv(100)
         peer.close()
-        return (there, back, self.end_of(sock)) == (b'there', b'back', b'')
+        return (there, back, self.end_of(server, sock)) == (b'there', b'back', b'')
 
     # coturn may end it by a reset.
     @staticmethod
-    def end_of(sock):
+    def end_of(server, sock):
         try:
             return sock.recv(100)
         except ConnectionResetError:
-            return b'' if testing.against() == 'coturn' else b'reset'
+            return b'' if server.kind == 'coturn' else b'reset'
 
     @testing.case()
     def test_allocation_default_address_family(self):

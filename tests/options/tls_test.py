@@ -73,8 +73,8 @@ class Tls(options.OptionCase):
     @testing.case()
     def test_cipher_list_that_openssl_does_not_know(self):
         certificate = self.authority.issue()
-        self.assertIn('cipher-list', self.refused_at_start(*(option[2:] for option in certificate.options()),
-                                                           'cipher-list=NO-SUCH-CIPHER'))
+        self.assertIn('NO-SUCH-CIPHER', self.refused_at_start(*(option[2:] for option in certificate.options()),
+                                                              'cipher-list=NO-SUCH-CIPHER'))
 
     @testing.case()
     def test_CA_file(self):  # pylint: disable=invalid-name
@@ -122,8 +122,8 @@ class Tls(options.OptionCase):
                        stderr=subprocess.DEVNULL)
         return certificate
 
-    def dh_bits(self, server, level=2):
-        text = self.handshake(server, '-tls1_2', '-cipher', f'DHE-RSA-AES128-GCM-SHA256@SECLEVEL={level}')
+    def dh_bits(self, server):
+        text = self.handshake(server, '-tls1_2', '-cipher', 'DHE-RSA-AES128-GCM-SHA256')
         found = re.search(r'Server Temp Key: DH, (\d+) bits', text or '')
         return int(found[1]) if found else None
 
@@ -140,13 +140,11 @@ class Tls(options.OptionCase):
 
     @testing.case()
     def test_dh566_dh1066_and_dh2066(self):
+        """Whatever the name, 2048 bits: no weak group is served because an old file asks for it."""
         certificate = self.rsa()
-        # 566 bits are fewer than OpenSSL 3 takes at any level: there is no such key exchange then.
-        for key, bits in (('dh566', None), ('dh1066', 1066)):
+        for key in ('dh566', 'dh1066', 'dh2066'):
             with self.subTest(key):
-                self.same(lambda server: self.dh_bits(server, 0), key, 'cipher-list=DEFAULT@SECLEVEL=0', tls=certificate,
-                          ready='tls', expected=bits)
-        self.assertIn(self.dh_bits(self.turnd('dh2066', tls=certificate)), (2048, 2066))
+                self.assertEqual(self.dh_bits(self.turnd(key, tls=certificate)), 2048)
 
     VERSIONS = ('TLSv1', 'TLSv1_1', 'TLSv1_2', 'TLSv1_3')
 

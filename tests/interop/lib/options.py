@@ -104,8 +104,10 @@ class OptionCase(testing.TestCase):
     def same(self, question, *lines, expected, **options):
         """Asks both servers, each with these lines, and compares the answers with each other and with `expected`."""
         for kind in kinds():
-            answer = question(self.start(kind, *lines, **options))
-            self.assertEqual(answer, expected, f'{kind} with {lines}')
+            server = self.start(kind, *lines, **options)
+            answer = question(server)
+            self.assertEqual(answer, expected, f'{kind} with {lines}; it said:\n{server.output()}')
+            server.kill()
 
     def refused_at_start(self, *lines, arguments=(), base=BASE + LISTENING):
         """What turnd says when it does not start with these lines."""
