@@ -43,7 +43,7 @@ _turnd() {
     --proc-user) COMPREPLY=($(compgen -u -- "$value")) ;;
     --proc-group) COMPREPLY=($(compgen -g -- "$value")) ;;
     --log-min-level) COMPREPLY=($(compgen -W "debug info warning error" -- "$value")) ;;
-    --log-format) COMPREPLY=($(compgen -W "native json coturn coturn-4.6" -- "$value")) ;;
+    --log-format) COMPREPLY=($(compgen -W "native json coturn coturn-4.6 coturn-4.5" -- "$value")) ;;
     -A | --allocation-default-address-family) COMPREPLY=($(compgen -W "ipv4 ipv6 keep" -- "$value")) ;;
     -X | --external-ip) COMPREPLY=($(compgen -W "auto" -- "$value")) ;;
     *)
@@ -54,4 +54,4 @@ _turnd() {
   esac
   if [[ $cur == --*=* ]]; then COMPREPLY=("${COMPREPLY[@]/#/${cur%%=*}=}"); fi
 }
-complete -F _turnd turnd
+complete -F _turnd turnd turnserver

@@ -70,7 +70,7 @@ std::string limits(const Config& config) {
 }
 
 std::string logs(const Config& config) {
-  static constexpr const char* kFormats[] = {"native", "json", "coturn", "coturn-4.6"};
+  static constexpr const char* kFormats[] = {"native", "json", "coturn", "coturn-4.6", "coturn-4.5"};
   std::vector<std::string> parts;
   if (config.log.to_stdout) parts.emplace_back("standard output");
   if (!config.log.file.empty()) parts.push_back(escaped(config.log.file));

@@ -79,7 +79,8 @@ enum class LogFormat : std::uint8_t {
   kNative,
   kJson,      // an object a line
   kCoturn,    // "2026-01-31T12:00:00.000+0000 INFO session 000000000000000001: ...", as coturn 4.17 writes
-  kCoturn46,  // "12: (1234): INFO: session 000000000000000001: ...", as coturn up to 4.16 writes
+  kCoturn46,  // "12: (1234): INFO: session 000000000000000001: ...", as coturn 4.6.2 to 4.16 writes
+  kCoturn45,  // "12: : session 000000000000000001: ...", as coturn up to 4.6.1 writes (Debian 12's is that one)
 };
 
 // Where the configuration came from.
@@ -226,7 +227,7 @@ struct Config {
   log::Config log;                            // log goes to log::configure().
   LogFormat log_format = LogFormat::kNative;  // log_format is the shape of log lines.
   bool new_log_timestamp =
-      false;                   // new_log_timestamp writes the date with LogFormat::kCoturn46, not seconds since start.
+      false;                   // new_log_timestamp writes the date with LogFormat::kCoturn46 and kCoturn45, not seconds since start.
   bool log_anonymize = false;  // log_anonymize cuts client and peer addresses in logs to /24 and /48.
   bool log_binding = false;    // log_binding logs Binding requests.
   int verbose = 0;             // verbose is 1 with -v (a line per session event) and 2 with -V (debug messages too).

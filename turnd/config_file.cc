@@ -109,6 +109,9 @@ std::string find_config_file(const std::string& name, const Environment& environ
   static constexpr const char* kSystemPlaces[] = {
       "/etc/",           "/etc/turnd/",           "/etc/turnserver/",           "/etc/coturn/",
       "/usr/local/etc/", "/usr/local/etc/turnd/", "/usr/local/etc/turnserver/", "/usr/local/etc/coturn/"};
+  if (!environment.credentials_directory.empty() && name.find('/') == std::string::npos) {
+    if (std::string path = joined(environment.credentials_directory, name); exists(path)) return path;
+  }
   std::vector<std::string> bases = {environment.working_directory};
   if (!environment.program_directory.empty()) bases.push_back(environment.program_directory);
   for (const std::string& base : bases) {
@@ -125,7 +128,10 @@ std::string find_config_file(const std::string& name, const Environment& environ
 }
 
 std::string find_default_config_file(const Environment& environment) {
-  for (const char* name : {"turnd.conf", "turnserver.conf"}) {
+  constexpr const char* kOurs = "turnd.conf";
+  constexpr const char* kCoturns = "turnserver.conf";
+  const bool coturns_first = environment.called_turnserver;
+  for (const char* name : {coturns_first ? kCoturns : kOurs, coturns_first ? kOurs : kCoturns}) {
     if (std::string path = find_config_file(name, environment); !path.empty()) return path;
   }
   return {};

@@ -74,17 +74,15 @@ void Control::reload() {
   notifier_.reloading();
   CommandLine line = reloader_.read(server_.config(), server_.files());
   bool done = false;
-  if (line.run) {
-    for (const std::string& warning : line.warnings) log::warning("{}", warning);
-    const auto fixed = server_.reload(std::move(line.config));
-    done = fixed.has_value();
-    if (!fixed) log::error("{}", fixed.error().text);
-    if (fixed) {
-      for (const std::string& text : *fixed) log::warning("{}", text);
-    }
-  } else {
+  if (!line.run) {
     for (const std::string& error : line.errors) log::error("{}", error);
     log::reopen();
+  } else {
+    log_findings(line);
+    const auto fixed = server_.reload(std::move(line.config));
+    done = fixed.has_value();
+    if (!done) log::error("{}", fixed.error().text);
+    for (const std::string& text : done ? *fixed : std::vector<std::string>()) log::warning("{}", text);
   }
   if (done) {
     log::info("SIGHUP: the configuration is read again and in force");

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -189,6 +190,11 @@ Clients reach public addresses through it, private ones only when a line in that
       fmt::arg("path", config.origin.path), fmt::arg("url", url), fmt::arg("secret", secret),
       fmt::arg("realm", config.realm), fmt::arg("address", address), fmt::arg("until", until), fmt::arg("user", user),
       fmt::arg("password", password));
+}
+
+void show_embedded_default(const Config& config, const Address& server) {
+  if (config.origin.kind != Origin::Kind::kEmbeddedDefault || ::isatty(STDOUT_FILENO) != 1) return;
+  std::puts(embedded_default_text(config, server, read_clock().wall).c_str());
 }
 
 }  // namespace turnkit::turnd

@@ -27,5 +27,7 @@ Result<EmbeddedDefault> prepare_embedded_default(const std::string& directory, R
 
 // How to use the server, secret included: for a terminal, never for a log. `server` is where clients reach it.
 std::string embedded_default_text(const Config& config, const Address& server, WallTime now);
+// Prints it, where turnd runs on the embedded default and standard output is a terminal.
+void show_embedded_default(const Config& config, const Address& server);
 
 }  // namespace turnkit::turnd

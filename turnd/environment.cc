@@ -50,10 +50,12 @@ Environment Environment::of_process(const char* program, Random& random) {
   out.state_directory = variable("STATE_DIRECTORY");
   out.xdg_state_home = variable("XDG_STATE_HOME");
   out.home = variable("HOME");
+  out.credentials_directory = variable("CREDENTIALS_DIRECTORY");
   out.host_name = realm_of_host();
   if (program != nullptr && std::string_view(program).find('/') != std::string_view::npos) {
     out.program_directory = std::filesystem::path(program).parent_path().string();
   }
+  out.called_turnserver = program != nullptr && std::filesystem::path(program).filename().string() == "turnserver";
   out.uid = ::geteuid();
   out.cpus = usable_cpus();
   out.random = &random;

@@ -1,6 +1,4 @@
 // turnd: a TURN relay that takes coturn's place.
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdio>
 #include <utility>
@@ -31,12 +29,8 @@ int serve(turnd::Config given, turnd::Reloader reloader, Random& random) {
     if (const Status detached = turnd::detach(); !detached) return fail(turnd::kExitStartup, detached.error());
   }
   const turnd::PidFile pid_file = turnd::PidFile::write(config.pidfile);
-  if (const Status kept = server.keep_files(); !kept) return fail(turnd::kExitStartup, kept.error());
-  if (const Status dropped = turnd::drop_privileges(config); !dropped)
-    return fail(turnd::kExitStartup, dropped.error());
-  if (config.origin.kind == turnd::Origin::Kind::kEmbeddedDefault && ::isatty(STDOUT_FILENO) == 1) {
-    std::puts(turnd::embedded_default_text(config, server.public_address(), read_clock().wall).c_str());
-  }
+  if (const Status dropped = server.drop_privileges(); !dropped) return fail(turnd::kExitStartup, dropped.error());
+  turnd::show_embedded_default(config, server.public_address());
   turnd::Control(server, std::move(reloader), turnd::Notifier::of_process()).run();
   return turnd::kExitOk;
 }
@@ -56,7 +50,7 @@ int main(int argc, char** argv) {
     return fail(turnd::kExitStartup, configured.error());
   }
   log::info("{}", turnd::describe(line.config.origin));
-  for (const std::string& warning : line.warnings) log::warning("{}", warning);
+  turnd::log_findings(line);
   const int code = serve(std::move(line.config), std::move(reloader), random);
   log::flush();
   return code;

@@ -55,16 +55,18 @@ std::span<const char* const> option_groups();
 
 // What the process finds around it; tests make their own.
 struct Environment {
-  std::string state_directory;    // $STATE_DIRECTORY
-  std::string xdg_state_home;     // $XDG_STATE_HOME
-  std::string home;               // $HOME
-  std::string working_directory;  // what relative file names start from; empty: the process's own
-  std::string program_directory;  // where the program file is; searched after the working directory
-  bool search_system = true;      // look into /etc and /usr/local/etc too
+  std::string state_directory;        // $STATE_DIRECTORY
+  std::string xdg_state_home;         // $XDG_STATE_HOME
+  std::string home;                   // $HOME
+  std::string working_directory;      // what relative file names start from; empty: the process's own
+  std::string credentials_directory;  // $CREDENTIALS_DIRECTORY: searched first for relative file names
+  std::string program_directory;      // where the program file is; searched after the working directory
+  bool called_turnserver = false;     // the program's name is turnserver
+  bool search_system = true;          // look into /etc and /usr/local/etc too
   uid_t uid = 0;
   unsigned cpus = 1;
-  std::string host_name;     // the realm when none is given
-  Random* random = nullptr;  // for generated secrets
+  std::string host_name;              // the realm when none is given
+  Random* random = nullptr;           // for generated secrets
   const Config* running = nullptr;    // of a reload: the configuration in force, whose file is read again
   const FileKeeper* files = nullptr;  // of a reload: opens what turnd may no longer open itself
 

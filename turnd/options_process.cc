@@ -74,8 +74,10 @@ Status log_format(Draft& draft, std::string_view value) {
     draft.config.log_format = LogFormat::kCoturn;
   } else if (value == "coturn-4.6") {
     draft.config.log_format = LogFormat::kCoturn46;
+  } else if (value == "coturn-4.5") {
+    draft.config.log_format = LogFormat::kCoturn45;
   } else {
-    return Error{"expected native, json, coturn or coturn-4.6"};
+    return Error{"expected native, json, coturn, coturn-4.6 or coturn-4.5"};
   }
   return {};
 }
@@ -97,9 +99,9 @@ const Option kRows[] = {
   {.name = "syslog-facility", .pass = Pass::kLog, .group = kLog, .metavar = "FACILITY", .default_text = "LOG_DAEMON",
    .help = "The syslog facility, LOG_DAEMON or another.", .apply = syslog_facility},
   {.name = "log-format", .pass = Pass::kLog, .group = kLog, .metavar = "FORMAT", .default_text = "native",
-   .help = "The shape of log lines: native, json, coturn (as 4.17 writes) or coturn-4.6.", .apply = log_format},
+   .help = "The shape of log lines: native, json, coturn (as 4.17 writes), coturn-4.6 (as 4.6.2 to 4.16) or coturn-4.5 (as before).", .apply = log_format},
   {.name = "new-log-timestamp", .arg = Arg::kOptional, .pass = Pass::kLog, .group = kLog, .default_text = "off",
-   .help = "With log-format=coturn-4.6, write date and time instead of the seconds since the start; the other formats always do.", .apply = flag<&Config::new_log_timestamp>},
+   .help = "With log-format=coturn-4.6 or coturn-4.5, write date and time instead of the seconds since the start; the other formats always do.", .apply = flag<&Config::new_log_timestamp>},
   {.name = "new-log-timestamp-format", .pass = Pass::kLog, .group = kLog, .metavar = "FORMAT", .default_text = "%FT%T.%f%z",
    .help = "How the time is written: strftime, and %f for milliseconds.", .apply = timestamp_format},
   {.name = "log-anonymize", .arg = Arg::kOptional, .pass = Pass::kLog, .group = kLog, .default_text = "off",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "base/random.h"
 
 namespace turnkit::turnd {
@@ -30,6 +31,11 @@ CommandLine Reloader::read(const Config& current, const FileKeeper& files) const
   environment.running = &current;
   environment.files = &files;
   return parse_command_line(static_cast<int>(arguments.size()), argv.data(), environment);
+}
+
+void log_findings(const CommandLine& line) {
+  for (const std::string& note : line.notes) log::info("{}", note);
+  for (const std::string& warning : line.warnings) log::warning("{}", warning);
 }
 
 std::vector<std::string> keep_fixed(const Config& now, Config& next) {

@@ -22,6 +22,9 @@ class Reloader {
   std::vector<std::string> arguments_;
 };
 
+// Notes and warnings of a command line that was read.
+void log_findings(const CommandLine& line);
+
 // Puts the values of `now` back into `next` where only a restart can change them. A sentence for each that differs.
 std::vector<std::string> keep_fixed(const Config& now, Config& next);
 

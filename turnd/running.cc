@@ -37,16 +37,6 @@ std::optional<Family> default_family(DefaultFamily family) {
   return std::nullopt;
 }
 
-engine::Discovery make_discovery(const Config& config, const std::vector<IpAddress>& listening_ips) {
-  if (!config.rfc5780) return {};
-  std::vector<engine::Discovery::PortPair> ports{{config.listening_port, config.alt_listening_port}};
-  if (serves_tls(config)) ports.push_back({config.tls_listening_port, config.alt_tls_listening_port});
-  auto discovery = engine::Discovery::make(listening_ips, std::move(ports));
-  if (discovery) return *std::move(discovery);
-  log::warning("rfc5780: {}; behaviour discovery is off", discovery.error().text);
-  return {};
-}
-
 engine::EngineConfig engine_config(const Config& config, const std::vector<IpAddress>& listening_ips, bool draining) {
   engine::EngineConfig out;
   out.authenticate = config.auth != AuthMode::kNone;
@@ -76,7 +66,7 @@ engine::EngineConfig engine_config(const Config& config, const std::vector<IpAdd
   out.secure_stun = config.secure_stun;
   out.mapped_address = config.stun_backward_compatibility;
   out.serve_rfc3489 = config.rfc3489_compatibility;
-  out.discovery = make_discovery(config, listening_ips);
+  if (auto discovery = make_discovery(config, listening_ips)) out.discovery = *std::move(discovery);
   return out;
 }
 
@@ -98,6 +88,13 @@ Credentials::Credentials(Config& config, const auth::NonceKey& nonce_key)
       std::make_unique<auth::Authenticator>(auth::AuthConfig{config.realm, config.nonce_lifetime, config.origin_realms,
                                                              oauth_keys(config), config.server_name},
                                             *store_, nonce_key);
+}
+
+Result<engine::Discovery> make_discovery(const Config& config, const std::vector<IpAddress>& listening_ips) {
+  if (!config.rfc5780) return engine::Discovery();
+  std::vector<engine::Discovery::PortPair> ports{{config.listening_port, config.alt_listening_port}};
+  if (serves_tls(config)) ports.push_back({config.tls_listening_port, config.alt_tls_listening_port});
+  return engine::Discovery::make(listening_ips, std::move(ports));
 }
 
 PeerPolicy make_policy(const Config& config, const HostFacts& host) {
@@ -171,7 +168,8 @@ log::Config log_config(const Config& config) {
       out.shape = log::Shape::kCoturn;
       break;
     case LogFormat::kCoturn46:
-      out.shape = log::Shape::kCoturn46;
+    case LogFormat::kCoturn45:
+      out.shape = config.log_format == LogFormat::kCoturn46 ? log::Shape::kCoturn46 : log::Shape::kCoturn45;
       if (!config.new_log_timestamp) {
         out.timestamp_format.clear();
       } else if (out.timestamp_format.empty()) {

@@ -40,6 +40,8 @@ struct HostFacts {
   std::vector<IpAddress> relay_ips;
   engine::ExternalIps external;
 };
+// Behaviour discovery (RFC 5780); off where the option is. The error says why it cannot be served.
+Result<engine::Discovery> make_discovery(const Config& config, const std::vector<IpAddress>& listening_ips);
 PeerPolicy make_policy(const Config& config, const HostFacts& host);
 
 // The engine's rules; they keep `credentials` and `policy` alive.

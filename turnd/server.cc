@@ -48,6 +48,9 @@ Status Server::open() {
   auto listeners = open_listeners(config_, plan_listeners(config_, addresses_.listening), workers_);
   if (!listeners) return listeners.error();
   listeners_ = *std::move(listeners);
+  if (const auto discovery = make_discovery(config_, addresses_.listening); !discovery) {
+    log::warning("rfc5780: {}; behaviour discovery is off", discovery.error().text);
+  }
   for (const auto& worker : workers_) worker->set_own_addresses(reachable_addresses(listeners_));
   policy_ = std::make_shared<const PeerPolicy>(make_policy(config_, {listeners_, addresses_.relay, external_ips_}));
   publish_rules();
@@ -86,11 +89,13 @@ void Server::watch_certificate() {
   }
 }
 
-Status Server::keep_files() {
-  if (!config_.proc_uid || *config_.proc_uid == ::geteuid()) return {};
-  std::vector<std::string> paths = certificate_files(config_);
-  paths.push_back(config_.origin.path);
-  return files_.start(std::move(paths));
+Status Server::drop_privileges() {
+  if (config_.proc_uid && *config_.proc_uid != ::geteuid()) {
+    std::vector<std::string> paths = certificate_files(config_);
+    paths.push_back(config_.origin.path);
+    if (const Status kept = files_.start(std::move(paths)); !kept) return kept;
+  }
+  return turnd::drop_privileges(config_);
 }
 
 void Server::start(net::EventLoop& loop) {

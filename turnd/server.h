@@ -32,8 +32,8 @@ class Server {
 
   // Reads the certificate and opens every listener. The error names the file or address and why.
   Status open();
-  // Before privileges are dropped: sees to it that files that only root may read can still be reloaded.
-  Status keep_files();
+  // As proc-user and proc-group say; files that only root may read can be reloaded all the same. Call before start().
+  Status drop_privileges();
   // Starts the workers. `loop` is the one that the calling thread is going to run.
   void start(net::EventLoop& loop);
   // Ends every session and the workers.

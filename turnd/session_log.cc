@@ -49,6 +49,8 @@ std::string_view packet_name(stun::Method method) {
   }
 }
 
+bool is_coturn(LogFormat format) { return format != LogFormat::kNative && format != LogFormat::kJson; }
+
 bool is_authentication_failure(stun::Code code) {
   return code == stun::Code::kUnauthenticated || code == stun::Code::kStaleNonce;
 }
@@ -73,13 +75,21 @@ std::string protection_text(const Allocation& allocation) {
   return fmt::format(", cipher={}, method={}", protection.substr(blank + 1), protection.substr(0, blank));
 }
 
+using Rules = SessionLog::Rules;
+
+// Sessions without credentials have no realm of their own.
+const std::string& realm_of(const Allocation& allocation, const Rules& rules) {
+  return allocation.identity.realm.empty() ? rules.realms->default_realm() : allocation.identity.realm;
+}
+
 // One line and, for JSON, its fields.
 class Line {
  public:
   Line(log::Level level, std::string_view event) : level_(level) { with("event", event); }
-  Line(log::Level level, std::string_view event, const Allocation& allocation) : Line(level, event) {
+  Line(log::Level level, std::string_view event, const Allocation& allocation, const Rules& rules)
+      : Line(level, event) {
     with("session", session_id(allocation.session_id)).with("user", allocation.identity.user);
-    with("realm", allocation.identity.realm).with("client", log::shown(allocation.tuple.client));
+    with("realm", realm_of(allocation, rules)).with("client", log::shown(allocation.tuple.client));
     with("server", allocation.tuple.server.to_string());
   }
   Line& with(std::string_view key, std::string_view text) {
@@ -128,10 +138,10 @@ struct Names {
   std::string session;
   std::string user;
   std::string realm;
-  explicit Names(const Allocation& allocation)
+  Names(const Allocation& allocation, const Rules& rules)
       : session(fmt::format("session {}", session_id(allocation.session_id))),
         user(escaped(allocation.identity.user)),
-        realm(escaped(allocation.identity.realm)) {}
+        realm(escaped(realm_of(allocation, rules))) {}
 };
 
 std::string closed_text(const Names& names, const Allocation& allocation, std::string_view reason) {
@@ -140,13 +150,13 @@ std::string closed_text(const Names& names, const Allocation& allocation, std::s
                      allocation.tuple.server.to_string(), log::shown(allocation.tuple.client), reason);
 }
 
-void write_end(const Event& event, LogFormat format) {
+void write_end(const Event& event, const Rules& rules) {
   const Allocation& allocation = event.allocation;
-  const Names names(allocation);
-  Line closed(log::Level::kInfo, "closed", allocation);
+  const Names names(allocation, rules);
+  Line closed(log::Level::kInfo, "closed", allocation, rules);
   closed.with("origin", allocation.identity.origin).with("reason", event.reason);
   closed.with("client", allocation.client_usage).with("peer", allocation.peer_usage);
-  if (format == LogFormat::kJson) return closed.write(closed_text(names, allocation, event.reason));
+  if (rules.format == LogFormat::kJson) return closed.write(closed_text(names, allocation, event.reason));
   log::info("{}: usage: realm=<{}>, username=<{}>, {}", names.session, names.realm, names.user,
             usage_text(allocation.client_usage));
   log::info("{}: peer usage: realm=<{}>, username=<{}>, {}", names.session, names.realm, names.user,
@@ -155,33 +165,33 @@ void write_end(const Event& event, LogFormat format) {
   log::info("{}: delete: realm=<{}>, username=<{}>", names.session, names.realm, names.user);
 }
 
-void write_begin(const Event& event, std::string_view name, std::string_view words) {
-  const Names names(event.allocation);
+void write_begin(const Event& event, std::string_view name, const Rules& rules) {
+  const Names names(event.allocation, rules);
   const auto lifetime = static_cast<std::uint64_t>(event.lifetime.count());
-  Line line(log::Level::kInfo, name, event.allocation);
+  Line line(log::Level::kInfo, name, event.allocation, rules);
   line.with("lifetime", lifetime);
   if (event.allocation.path != nullptr) line.with("protection", event.allocation.path->protection());
-  line.write(fmt::format("{}: {}, realm=<{}>, username=<{}>, lifetime={}{}", names.session, words, names.realm,
+  line.write(fmt::format("{}: {}, realm=<{}>, username=<{}>, lifetime={}{}", names.session, name, names.realm,
                          names.user, lifetime, protection_text(event.allocation)));
 }
 
 // Permissions and channels. coturn writes both in the same words.
-void write_peer(const Event& event, std::string_view name, LogFormat format) {
+void write_peer(const Event& event, std::string_view name, const Rules& rules) {
   const bool channel = event.kind == Event::Kind::kChannelBound || event.kind == Event::Kind::kChannelUnbound;
   const bool added = event.kind == Event::Kind::kPermissionAdded || event.kind == Event::Kind::kChannelBound;
   const std::string peer = channel ? log::shown(event.peer) : log::shown(event.peer.ip);
-  Line line(log::Level::kInfo, name, event.allocation);
+  Line line(log::Level::kInfo, name, event.allocation, rules);
   line.with("peer", peer);
   if (channel) line.with("channel", event.channel);
   if (added) line.with("lifetime", static_cast<std::uint64_t>(event.lifetime.count()));
-  const bool numbered = channel && format == LogFormat::kNative;
+  const bool numbered = channel && rules.format == LogFormat::kNative;
   line.write(fmt::format("session {}: peer {}{}{}", session_id(event.allocation.session_id), peer,
                          numbered ? fmt::format(" channel {:#06x}", event.channel) : std::string(),
                          added ? fmt::format(" lifetime updated: {}", event.lifetime.count()) : " deleted"));
 }
 
-void write_other(const Event& event, std::string_view name, std::string_view words) {
-  Line line(log::Level::kInfo, name, event.allocation);
+void write_other(const Event& event, std::string_view name, const Rules& rules, std::string_view words) {
+  Line line(log::Level::kInfo, name, event.allocation, rules);
   line.with("address", log::shown(event.peer));
   if (!event.reason.empty()) line.with("reason", event.reason);
   line.write(fmt::format("session {}: {}", session_id(event.allocation.session_id), words));
@@ -215,31 +225,33 @@ void SessionLog::on_event(const Event& event) {
   if (denied) return on_denied(event, *rules);
   switch (event.kind) {
     case Event::Kind::kAllocationCreated:
-      return write_begin(event, "new", "new");
+      return write_begin(event, "new", *rules);
     case Event::Kind::kAllocationRefreshed:
-      return write_begin(event, "refreshed", "refreshed");
+      return write_begin(event, "refreshed", *rules);
     case Event::Kind::kAllocationDeleted:
-      return write_end(event, rules->format);
+      return write_end(event, *rules);
     case Event::Kind::kPermissionAdded:
-      return write_peer(event, "permission", rules->format);
+      return write_peer(event, "permission", *rules);
     case Event::Kind::kPermissionRemoved:
-      return write_peer(event, "permission_deleted", rules->format);
+      return write_peer(event, "permission_deleted", *rules);
     case Event::Kind::kChannelBound:
-      return write_peer(event, "channel", rules->format);
+      return write_peer(event, "channel", *rules);
     case Event::Kind::kChannelUnbound:
-      return write_peer(event, "channel_deleted", rules->format);
+      return write_peer(event, "channel_deleted", *rules);
     case Event::Kind::kLegDeleted:
-      return write_other(event, "relay_deleted", fmt::format("relayed address {} deleted", event.peer.to_string()));
+      return write_other(event, "relay_deleted", *rules, *rules,
+                         fmt::format("relayed address {} deleted", event.peer.to_string()));
     case Event::Kind::kPeerConnected:
-      return write_other(event, "peer_connected", fmt::format("TCP peer {}: {}", log::shown(event.peer), event.reason));
+      return write_other(event, "peer_connected", *rules, *rules,
+                         fmt::format("TCP peer {}: {}", log::shown(event.peer), event.reason));
     case Event::Kind::kPeerDisconnected:
-      return write_other(event, "peer_disconnected",
+      return write_other(event, "peer_disconnected", *rules, *rules,
                          fmt::format("TCP peer {} closed, reason: {}", log::shown(event.peer), event.reason));
     case Event::Kind::kAllocationMoved:
-      return write_other(event, "moved", fmt::format("client moved to {}", log::shown(event.peer)));
+      return write_other(event, "moved", *rules, *rules, fmt::format("client moved to {}", log::shown(event.peer)));
     case Event::Kind::kPathLost:
       return write_other(
-          event, "away",
+          event, "away", *rules,
           fmt::format("client {} is away, reason: {}", log::shown(event.allocation.tuple.client), event.reason));
     case Event::Kind::kPeerDenied:
       return;
@@ -259,9 +271,9 @@ void SessionLog::on_request(const engine::RequestEvent& event) {
   on_session_request(event, *rules);
 }
 
-void SessionLog::on_session_request(const engine::RequestEvent& event, const Rules&) {
-  const Names names(*event.allocation);
-  Line line(log::Level::kInfo, "request", *event.allocation);
+void SessionLog::on_session_request(const engine::RequestEvent& event, const Rules& rules) {
+  const Names names(*event.allocation, rules);
+  Line line(log::Level::kInfo, "request", *event.allocation, rules);
   line.with("method", stun::method_name(event.method));
   line.with("error", event.error ? static_cast<std::uint64_t>(*event.error) : std::uint64_t{0});
   line.write(fmt::format("{}: realm <{}> user <{}>: incoming packet {} processed, {}", names.session, names.realm,
@@ -271,7 +283,7 @@ void SessionLog::on_session_request(const engine::RequestEvent& event, const Rul
 // Requests that prove nothing. With a user name and 401 they are what fail2ban looks for; the others are ordinary
 // beginnings of sessions (RFC 8489, section 9.2.3.1).
 void SessionLog::on_stranger_request(const engine::RequestEvent& event, const Rules& rules) {
-  const bool coturn = rules.format == LogFormat::kCoturn || rules.format == LogFormat::kCoturn46;
+  const bool coturn = is_coturn(rules.format);
   const bool failed = event.error == stun::Code::kUnauthenticated;
   const auto attribute = event.message == nullptr ? std::nullopt : event.message->find(stun::Attr::kUsername);
   const std::string user = attribute ? std::string(as_text(attribute->value)) : std::string();
@@ -332,7 +344,7 @@ void SessionLog::on_denied(const Event& event, const Rules& rules) {
     first = explained_.size() < kMaxExplained && explained_.insert(event.peer.ip).second;
   }
   if (!first && (rules.verbosity == 0 || !admit_stranger_line())) return;
-  Line line(log::Level::kWarning, "peer_denied", event.allocation);
+  Line line(log::Level::kWarning, "peer_denied", event.allocation, rules);
   line.with("peer", log::shown(event.peer)).with("reason", event.reason);
   const bool whole = log::shown(event.peer) == event.peer.to_string();
   line.write(fmt::format("session {}: {}", session_id(event.allocation.session_id),

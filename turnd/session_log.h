@@ -22,7 +22,7 @@ class SessionLog final : public engine::Observer {
   struct Rules {
     // 0: only what needs attention; 1: a line per session event; 2: strangers' requests too.
     int verbosity = 0;
-    // kCoturn and kCoturn46 leave out what coturn does not write, and add what its readers wait for; kJson adds fields.
+    // The coturn ones leave out what coturn does not write, and add what its readers wait for; kJson adds fields.
     LogFormat format = LogFormat::kNative;
     bool binding = false;                            // a line per Binding request, whatever the verbosity
     std::shared_ptr<const PeerPolicy> policy;        // never null: explains denials

@@ -59,7 +59,7 @@ Level from_spdlog(spdlog::level::level_enum level) {
   }
 }
 
-// Seconds of Shape::kCoturn46 count from the first use of the log.
+// Seconds of the older coturn shapes count from the first use of the log.
 std::chrono::system_clock::time_point start_of_process() {
   static const std::chrono::system_clock::time_point start = std::chrono::system_clock::now();
   return start;

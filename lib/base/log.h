@@ -20,7 +20,8 @@ enum class Level { kDebug, kInfo, kWarning, kError, kOff };
 enum class Shape : std::uint8_t {
   kText,      // "2026-01-31T12:00:00.000+00:00 INFO text"
   kCoturn,    // "2026-01-31T12:00:00.000+0000 INFO text", as coturn 4.17 writes
-  kCoturn46,  // "12: (1234): INFO: text": seconds since the start and thread id, as coturn up to 4.16 writes
+  kCoturn46,  // "12: (1234): INFO: text": seconds since the start and thread id, as coturn 4.6.2 to 4.16 writes
+  kCoturn45,  // "12: : text", "12: : ERROR: text", as coturn up to 4.6.1 writes
   kJson,      // {"time":"...","level":"info","message":"text", and the message's fields}
 };
 

@@ -54,6 +54,7 @@ std::string default_format(Shape shape) {
     case Shape::kCoturn:
       return "%Y-%m-%dT%H:%M:%S.%f%z";
     case Shape::kCoturn46:
+    case Shape::kCoturn45:
       return "";
   }
   return "%Y-%m-%dT%H:%M:%S.%f%:z";
@@ -141,7 +142,7 @@ void Timestamp::render(std::chrono::sys_seconds second) {
 
 LineWriter::LineWriter(Shape shape, std::string timestamp_format, std::chrono::system_clock::time_point started)
     : shape_(shape),
-      counts_seconds_(shape == Shape::kCoturn46 && timestamp_format.empty()),
+      counts_seconds_((shape == Shape::kCoturn46 || shape == Shape::kCoturn45) && timestamp_format.empty()),
       timestamp_(timestamp_format.empty() ? default_format(shape) : std::move(timestamp_format)),
       started_(started) {}
 
@@ -155,13 +156,19 @@ void LineWriter::write_head(const Message& message) {
       line_ += ' ';
       return;
     case Shape::kCoturn46:
+    case Shape::kCoturn45:
       if (counts_seconds_) {
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(message.time - started_).count();
         line_ += std::to_string(std::max<std::int64_t>(seconds, 0));
       } else {
         line_ += timestamp_.text(message.time);
       }
-      line_ += fmt::format(": ({}): {}: ", message.thread, level_name(message.level));
+      if (shape_ == Shape::kCoturn46) {
+        line_ += fmt::format(": ({}): {}: ", message.thread, level_name(message.level));
+      } else {
+        line_ += ": : ";
+        if (message.level >= Level::kWarning) line_ += fmt::format("{}: ", level_name(message.level));
+      }
       return;
     case Shape::kJson:
       line_ += fmt::format(R"({{"time":{},"level":"{}",)", json_string(timestamp_.text(message.time)),

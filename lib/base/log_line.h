@@ -43,7 +43,7 @@ class Timestamp {
 // One shape of lines. Not thread-safe: one per sink.
 class LineWriter {
  public:
-  // `started` is what Shape::kCoturn46 counts seconds from.
+  // `started` is what the older coturn shapes count seconds from.
   LineWriter(Shape shape, std::string timestamp_format, std::chrono::system_clock::time_point started);
 
   struct Message {

@@ -200,9 +200,13 @@ TEST_F(LogTest, ShapeOfOlderCoturns) {
   error("four");
   start({.timestamp_format = "%Y", .shape = Shape::kCoturn46});
   info("five");
+  start({.shape = Shape::kCoturn45});
+  info("six");
+  error("seven");
   EXPECT_THAT(lines(), ElementsAre(MatchesRegex("[0-9]+: \\([0-9]+\\): INFO: two"),
                                    MatchesRegex("[0-9]+: \\([0-9]+\\): ERROR: four"),
-                                   MatchesRegex("[0-9]{4}: \\([0-9]+\\): INFO: five")));
+                                   MatchesRegex("[0-9]{4}: \\([0-9]+\\): INFO: five"),
+                                   MatchesRegex("[0-9]+: : six"), MatchesRegex("[0-9]+: : ERROR: seven")));
 }
 
 TEST_F(LogTest, JsonIsOneObjectALine) {
