@@ -239,16 +239,16 @@ void SessionLog::on_event(const Event& event) {
     case Event::Kind::kChannelUnbound:
       return write_peer(event, "channel_deleted", *rules);
     case Event::Kind::kLegDeleted:
-      return write_other(event, "relay_deleted", *rules, *rules,
+      return write_other(event, "relay_deleted", *rules,
                          fmt::format("relayed address {} deleted", event.peer.to_string()));
     case Event::Kind::kPeerConnected:
-      return write_other(event, "peer_connected", *rules, *rules,
+      return write_other(event, "peer_connected", *rules,
                          fmt::format("TCP peer {}: {}", log::shown(event.peer), event.reason));
     case Event::Kind::kPeerDisconnected:
-      return write_other(event, "peer_disconnected", *rules, *rules,
+      return write_other(event, "peer_disconnected", *rules,
                          fmt::format("TCP peer {} closed, reason: {}", log::shown(event.peer), event.reason));
     case Event::Kind::kAllocationMoved:
-      return write_other(event, "moved", *rules, *rules, fmt::format("client moved to {}", log::shown(event.peer)));
+      return write_other(event, "moved", *rules, fmt::format("client moved to {}", log::shown(event.peer)));
     case Event::Kind::kPathLost:
       return write_other(
           event, "away", *rules,
