@@ -1,6 +1,7 @@
 // Clients on TCP and TLS: where messages begin and end, what becomes of slow readers, and how connections end.
 #include "turnd/relay/stream_client.h"
 
+#include <netinet/in.h>
 #include <sys/resource.h>
 
 #include "stream_fixture.h"
@@ -47,6 +48,54 @@ TEST_F(StreamClientTest, TURN_002_TcpAndUdpOfTheSameNumbersAreDifferentAllocatio
   StreamPeer other(tcp_);
   EXPECT_EQ(other.ask(allocate()), Class::kSuccess);
   EXPECT_EQ(observer_.created, 2);
+}
+
+// RFC 8656, section 15: a stream says nothing about single packets, in either direction.
+TEST_F(StreamClientTest, TURN_175_177_ClassAndCongestionStayOnTheirSide) {
+  start();
+  UdpPeer peer;
+  StreamPeer client(tcp_);
+  const int expedited = 46 << 2;
+  ASSERT_EQ(::setsockopt(client.stream().fd(), IPPROTO_IP, IP_TOS, &expedited, sizeof(expedited)), 0);
+  set_up(client, peer.address());
+  ASSERT_TRUE(client.write(channel_data(0x4001, as_bytes("out"))));
+  Address relay;
+  ASSERT_TRUE(peer.receive(&relay).has_value());
+  EXPECT_EQ(peer.last_tos(), 0);
+  peer.send(relay, as_bytes("in"), static_cast<std::uint8_t>(expedited | 3));
+  EXPECT_EQ(client.next(), channel_data(0x4001, as_bytes("in"), false));
+}
+
+TEST_F(StreamClientTest, TURN_176_DontFragmentIsForItsDatagramAlone) {
+  const net::UniqueFd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!raw) GTEST_SKIP() << "raw sockets need CAP_NET_RAW";
+  start();
+  UdpPeer peer;
+  StreamPeer client(tcp_);
+  set_up(client, peer.address());
+  const auto has_df = [&](std::string_view text) {
+    std::array<std::byte, 65536> packet;
+    for (;;) {
+      if (!wait_for(raw.get(), POLLIN)) throw std::runtime_error("no such datagram");
+      const ssize_t size = ::recv(raw.get(), packet.data(), packet.size(), 0);
+      const Bytes whole = Bytes(packet).first(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+      if (whole.size() == 28 + text.size() && as_text(whole.subspan(28)) == text) {
+        return (load_be16(whole.data() + 6) & 0x4000) != 0;
+      }
+    }
+  };
+  const auto send_indication = [&](std::string_view text, bool dont_fragment) {
+    std::array<std::byte, 512> space;
+    stun::Builder builder(space, Class::kIndication, stun::Method::kSend, new_id());
+    builder.xor_address(stun::Attr::kXorPeerAddress, peer.address()).text(stun::Attr::kData, text);
+    if (dont_fragment) builder.flag(stun::Attr::kDontFragment);
+    return copy(*builder.finish());
+  };
+  ASSERT_TRUE(client.write(send_indication("tcp-may", false) + send_indication("tcp-may-not", true) +
+                           channel_data(0x4001, as_bytes("tcp-channel"))));
+  EXPECT_FALSE(has_df("tcp-may"));
+  EXPECT_TRUE(has_df("tcp-may-not"));
+  EXPECT_FALSE(has_df("tcp-channel"));
 }
 
 // Every place where a stream of messages may be cut. The answer to the message in front shows that the server has read
@@ -134,6 +183,26 @@ TEST_F(StreamClientTest, NEG_107_BrokenFramingEndsConnectionAndAllocation) {
     EXPECT_TRUE(eventually(0, [](Worker& w) { return w.engine().allocations() == 0; }));
     EXPECT_EQ(observer_.created, created + 1);
   }
+}
+
+TEST_F(StreamClientTest, NEG_108_WithoutItsPaddingTheNextMessageIsBroken) {
+  start();
+  UdpPeer peer;
+  StreamPeer client(tcp_);
+  set_up(client, peer.address());
+  ASSERT_TRUE(client.write(channel_data(0x4001, as_bytes("abc"), false) + binding()));
+  EXPECT_EQ(peer.receive(), copy(as_bytes("abc")));  // its first byte passes for the padding
+  EXPECT_TRUE(client.is_ended());
+}
+
+TEST_F(StreamClientTest, NEG_112_FramesOfRfc4571AreNotTurns) {
+  start();
+  StreamPeer client(tcp_);
+  Buffer framed(2);
+  store_be16(framed.data(), 20);
+  ASSERT_TRUE(client.write(framed + binding()));
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_TRUE(client.is_ended());
 }
 
 TEST_F(StreamClientTest, NEG_105_GarbageOnANewConnectionIsClosedWithoutAnAnswer) {
@@ -232,8 +301,9 @@ TEST_F(StreamClientTest, NEG_111_AClientThatAsksButNeverReadsIsClosed) {
   const int small = 4096;
   ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
   StreamPeer client(std::move(fd), nullptr);
+  const auto end = std::chrono::steady_clock::now() + kPatience;
   bool open = true;
-  for (int i = 0; i < 20000 && open; ++i) open = client.write(binding());
+  while (open && std::chrono::steady_clock::now() < end) open = client.write(binding());
   EXPECT_FALSE(open);
   EXPECT_TRUE(eventually(0, [](Worker& w) { return w.streams().sessions() == 0; }));
 }

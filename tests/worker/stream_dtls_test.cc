@@ -140,15 +140,39 @@ TEST_F(DtlsClientTest, NEG_114_BadRecordsLeaveTheSessionAlone) {
   EXPECT_TRUE(has_allocation(client));
 }
 
-// RFC 8489, section 11: no RFC 3489 over DTLS.
+// RFC 8489, section 11: RFC 3489's requests get 500 over DTLS, its indications nothing.
+void check_classic(DtlsPeer& client) {
+  Buffer indication = binding();
+  store_be32(indication.data() + 4, 0xDEADBEEF);
+  Buffer classic = indication;
+  store_be16(indication.data(), 0x0011);
+  client.send(indication);
+  client.send(classic);
+  const auto answer = client.next();
+  ASSERT_TRUE(answer.has_value());
+  const auto parsed = stun::MessageView::parse(*answer, nullptr, stun::Cookie::kAny);
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->cls(), Class::kError);
+  EXPECT_TRUE(equal(Bytes(*answer).subspan(4, 16), Bytes(classic).subspan(4, 16)));
+  const auto error = parsed->find(stun::Attr::kErrorCode);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(stun::decode_error_code(error->value)->code, 500);
+  EXPECT_EQ(client.ask(binding()), Class::kSuccess);
+}
+
 TEST_F(DtlsClientTest, BC_2_ClassicStunIsRefused) {
   start();
   DtlsPeer client(udp_);
   ASSERT_TRUE(client.handshake());
-  Buffer classic = binding();
-  store_be32(classic.data() + 4, 0xDEADBEEF);
-  client.send(classic);
-  EXPECT_EQ(client.ask(binding()), Class::kSuccess);  // whatever came of the other, the session lives
+  check_classic(client);
+}
+
+TEST_F(DtlsClientTest, NEG_014_WrongCookieOverDtls) {
+  engine_config_.serve_rfc3489 = true;
+  start();
+  DtlsPeer client(udp_);
+  ASSERT_TRUE(client.handshake());
+  check_classic(client);
 }
 
 // RFC 6347, section 4.2.8: a ClientHello alone does not end the association; a cookie does.

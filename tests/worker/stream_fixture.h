@@ -189,16 +189,18 @@ class UdpPeer {
  public:
   UdpPeer() : socket_(*net::UdpSocket::bind({kLoopback, 0}, options())) {}
   [[nodiscard]] const Address& address() const { return socket_.local(); }
-  void send(const Address& to, Bytes data) {
-    sending_.add({&socket_, to, {}, data, 0, nullptr});
+  void send(const Address& to, Bytes data, std::uint8_t tos = 0) {
+    sending_.add({&socket_, to, {}, data, tos, nullptr});
     sending_.flush();
   }
+  [[nodiscard]] std::uint8_t last_tos() const { return tos_; }
   // The next datagram's content; nullopt after kPatience.
   std::optional<Buffer> receive(Address* from = nullptr) {
     while (queue_.empty()) {
       if (!wait_for(socket_.fd(), POLLIN)) return std::nullopt;
       for (const net::Datagram& datagram : received_.receive(socket_).datagrams) {
         source_ = datagram.source;
+        tos_ = datagram.tos;
         datagram.for_each_segment([&](Bytes segment) { queue_.push_back(copy(segment)); });
       }
       received_.clear();
@@ -213,6 +215,7 @@ class UdpPeer {
   static net::UdpOptions options() {
     net::UdpOptions out;
     out.receive_buffer = 4 << 20;
+    out.receive_tos = true;
     return out;
   }
   net::UdpSocket socket_;
@@ -220,6 +223,7 @@ class UdpPeer {
   net::SendBatch sending_;
   std::vector<Buffer> queue_;
   Address source_;
+  std::uint8_t tos_ = 0;
 };
 
 class CountingObserver final : public engine::Observer {

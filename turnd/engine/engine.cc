@@ -47,7 +47,9 @@ Engine::~Engine() = default;
 Outcome Engine::on_message(Bytes bytes, const FiveTuple& tuple, ClientPath& path, const Now& now) {
   stun::ParseError why{};
   const std::optional<stun::MessageView> message = stun::MessageView::parse(bytes, &why);
-  if (!message && why == stun::ParseError::kBadCookie && config().serve_rfc3489) {
+  // Over DTLS RFC 3489 is refused in so many words (RFC 8489, section 11).
+  const bool classic = config().serve_rfc3489 || tuple.transport == Transport::kDtls;
+  if (!message && why == stun::ParseError::kBadCookie && classic) {
     return on_classic(bytes, tuple, path, now);
   }
   if (!message) return dropped(drop_of(why));
@@ -96,12 +98,20 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
   // RFC 8489, section 9.2.4.
   auth::AuthResult auth;
   if (config().authenticate) {
-    auth =
-        rules_->authenticator.check(message, tuple.client, now.wall, subject != nullptr ? &subject->identity : nullptr);
+    const auth::Identity* established = subject != nullptr ? &subject->identity : nullptr;
+    auth = rules_->authenticator.check(message, tuple.client, now.wall, established);
+    // A data connection may use the nonce of its control connection, which comes from another port of the same host.
+    const bool is_data = binds && subject != nullptr && subject->tuple.client.ip == tuple.client.ip;
+    if (is_data && auth.error == Code::kStaleNonce) {
+      auth = rules_->authenticator.check(message, subject->tuple.client, now.wall, established);
+    }
     if (auth.error) return refuse_unauthentic(request, auth);
     request.identity = &auth.identity;
     if (subject != nullptr && !allocates) {
-      if (!auth.identity.same_owner(subject->identity)) {
+      // Tokens do not tell persons apart: from another 5-tuple it must be the very same.
+      const bool same_token = subject == request.allocation || !auth.identity.third_party ||
+                              equal(auth.identity.key.bytes(), subject->identity.key.bytes());
+      if (!auth.identity.same_owner(subject->identity) || !same_token) {
         return refuse(request, {Code::kWrongCredentials, "The allocation belongs to another user"});
       }
       if (const auto why = adopt_token(*subject, auth.identity)) return refuse(request, *why);

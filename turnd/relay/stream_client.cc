@@ -62,7 +62,7 @@ void StreamClient::start() {
     const MutableBytes space = worker_.read_space(tail_.size());
     std::memcpy(space.data(), tail_.data(), tail_.size());
     worker_.keep_read(tail_.size());
-    tail_ = {};
+    release(tail_);
     handle(space);
   }
   if (!gone_) on_readable();
@@ -127,7 +127,7 @@ void StreamClient::handle(Bytes received) {
     if (gone_) return;
   }
   message_ = behind_message_ = {};
-  if (tail_.capacity() != 0) tail_ = {};
+  if (tail_.capacity() != 0) release(tail_);
 }
 
 void StreamClient::keep_tail(Bytes rest, std::size_t needed) {
@@ -150,7 +150,7 @@ void StreamClient::read_long_message() {
   const MutableBytes space = worker_.read_space(have);
   std::memcpy(space.data(), tail_.data(), have);
   worker_.keep_read(have);
-  tail_ = {};
+  release(tail_);
   tail_needed_ = 0;
   handle(space);
 }

@@ -31,6 +31,9 @@ class StreamSession {
   TimePoint since_{};  // in this list
 };
 
+// Gives the memory back, which clear() and assignment from {} would keep.
+inline void release(std::vector<std::byte>& bytes) { std::vector<std::byte>().swap(bytes); }
+
 // A client's connection on its way from one owner to another: between workers (RFC 8016, RFC 6062 ConnectionBind), or
 // into a tunnel.
 struct DetachedStream {

@@ -127,7 +127,7 @@ bool Tunnel::write_pending(Side& side) {
     if (!write_to(side, side.pending, written)) return false;
     side.pending_begin = written;
     if (written < side.pending.size()) return true;
-    side.pending = {};
+    release(side.pending);
     side.pending_begin = 0;
   }
   return pass_end_on(other(side));
