@@ -32,7 +32,8 @@ Result<std::string> read_config_file(const std::string& path);
 // The path of the file called `name`, searched for in coturn's places; empty when there is none. A name that starts
 // with '/' or '~' is taken as it is.
 std::string find_config_file(const std::string& name, const Environment& environment);
-// The same for the files that are read when none is named: turnd.conf, then turnserver.conf.
+// The same for the files that are read when none is named: turnd.conf, then turnserver.conf; the other way round for a
+// program that was called turnserver.
 std::string find_default_config_file(const Environment& environment);
 
 }  // namespace turnkit::turnd

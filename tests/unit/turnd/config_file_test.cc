@@ -170,6 +170,8 @@ TEST_F(ConfigFileSearch, FindsTheFirstPlaceThatHasIt) {
   }
   directory_.write("cwd/etc/turnd.conf", "realm=x\n");
   EXPECT_EQ(find_default_config_file(environment_), environment_.working_directory + "/etc/turnd.conf");
+  environment_.called_turnserver = true;
+  EXPECT_EQ(find_default_config_file(environment_), environment_.working_directory + "/turnserver.conf");
 }
 
 TEST_F(ConfigFileSearch, FallsBackToTheProgramsDirectory) {
