@@ -56,8 +56,8 @@ Result<Address> discover_public_address(const Address& server, const DiscoverOpt
       return Error{"Nothing listens on UDP " + server.to_string() +
                    " (ICMP port unreachable); name a STUN server's address and port."};
     }
-    if (!received.datagram.empty()) {
-      const auto answer = stun::MessageView::parse(received.datagram);
+    if (!received.message.empty()) {
+      const auto answer = stun::MessageView::parse(received.message);
       if (answer && answer->transaction_id() == id && answer->cls() != stun::Class::kRequest) {
         return read_binding_answer(*answer);
       }

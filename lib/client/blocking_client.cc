@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <deque>
 
-#include "client/udp_client.h"
+#include "client/transport.h"
 #include "stun/builder.h"
 #include "stun/channel_data.h"
 #include "stun/message.h"
@@ -16,28 +16,38 @@ constexpr int kMaxRedirects = 5;
 constexpr Duration kRedirectMemory = std::chrono::minutes(5);
 constexpr std::size_t kMaxQueued = 4096;  // data events kept for receive(); more are dropped
 constexpr std::size_t kMaxDatagram = 65507;
+constexpr std::size_t kMaxChannelData = 65535;
 
 TimePoint mono() { return read_clock().mono; }
 }  // namespace
 
 struct BlockingTurnClient::Impl {
-  Impl(const Address& server, BlockingOptions all, UdpClient client)
-      : options(std::move(all)), socket(std::move(client)), session(server, options.session, random) {}
+  Impl(const Address& server, BlockingOptions all, std::unique_ptr<Transport> opened)
+      : options(std::move(all)), transport(std::move(opened)), session(server, options.session, random) {}
+
+  static Result<std::unique_ptr<Transport>> connect(const Address& server, const BlockingOptions& options,
+                                                    const std::optional<Address>& local) {
+    TransportOptions how;
+    how.kind = options.transport;
+    how.local = local;
+    how.tls = options.tls;
+    return open_transport(server, how);
+  }
 
   // Starts over on a new local port, or with another server.
   Status reopen(const Address& server) {
     std::optional<Address> local = options.local;
     if (local) local->port = 0;
-    auto opened = UdpClient::open(server, local);
+    auto opened = connect(server, options, local);
     if (!opened) return opened.error();
-    socket = *std::move(opened);
+    transport = *std::move(opened);
     session = TurnSession(server, options.session, random);
     return {};
   }
 
   void flush() {
     for (const auto& datagram : session.take_output()) {
-      if (Status sent = socket.send(datagram); !sent) send_problem = sent.error().text;
+      if (Status sent = transport->send(datagram); !sent) send_problem = sent.error().text;
     }
   }
 
@@ -46,12 +56,12 @@ struct BlockingTurnClient::Impl {
   std::vector<Event> turn(TimePoint until) {
     flush();
     const auto deadline = session.deadline();
-    const auto received = socket.receive(deadline ? std::min(*deadline, until) : until);
+    const auto received = transport->receive(deadline ? std::min(*deadline, until) : until);
     const TimePoint now = mono();
-    if (received.error == ECONNREFUSED) {
+    if (received.error == 0) {
+      session.on_datagram(received.message, now);
+    } else if (received.error == ECONNREFUSED || transport->is_closed()) {
       session.on_unreachable();
-    } else if (received.error == 0) {
-      session.on_datagram(received.datagram, now);
     }
     session.on_time(now);
     flush();
@@ -98,7 +108,7 @@ struct BlockingTurnClient::Impl {
 
   BlockingOptions options;
   SystemRandom random;
-  UdpClient socket;
+  std::unique_ptr<Transport> transport;
   TurnSession session;
   std::optional<Failure> failure;
   std::string send_problem;
@@ -113,21 +123,22 @@ BlockingTurnClient& BlockingTurnClient::operator=(BlockingTurnClient&&) noexcept
 BlockingTurnClient::~BlockingTurnClient() = default;
 
 Result<BlockingTurnClient> BlockingTurnClient::open(const Address& server, BlockingOptions options) {
-  auto socket = UdpClient::open(server, options.local);
-  if (!socket) return socket.error();
-  return BlockingTurnClient(std::make_unique<Impl>(server, std::move(options), *std::move(socket)));
+  auto transport = Impl::connect(server, options, options.local);
+  if (!transport) return transport.error();
+  if ((*transport)->is_stream()) options.session.retransmit = options.session.retransmit.once();
+  return BlockingTurnClient(std::make_unique<Impl>(server, std::move(options), *std::move(transport)));
 }
 
 Result<Allocated> BlockingTurnClient::allocate() {
   Impl& impl = *impl_;
-  impl.asked.emplace_back(impl.socket.server(), mono());
+  impl.asked.emplace_back(impl.transport->server(), mono());
   int mismatches = 0;
   int redirects = 0;
   for (;;) {
     impl.session.allocate(mono());
     auto allocated = impl.wait<Allocated>(Request::kAllocate);
     if (allocated || !impl.failure) return allocated;
-    Address next = impl.socket.server();
+    Address next = impl.transport->server();
     switch (impl.failure->advice()) {
       case Failure::Advice::kNewLocalPort:
         if (++mismatches >= impl.options.mismatch_tries) return allocated;
@@ -179,17 +190,19 @@ Status BlockingTurnClient::send(const Address& peer, Bytes data) {
   std::vector<std::byte> buffer(data.size() + 128);
   const auto message = impl_->session.send_indication(buffer, peer, data);
   if (!message) return Error{"A Send indication cannot hold " + std::to_string(data.size()) + " bytes of data."};
-  return impl_->socket.send(*message);
+  return impl_->transport->send(*message);
 }
 
 Status BlockingTurnClient::send_channel(std::uint16_t number, Bytes data) {
-  if (data.size() > kMaxDatagram - stun::kChannelHeaderSize) {
+  const bool stream = impl_->transport->is_stream();
+  if (data.size() > (stream ? kMaxChannelData : kMaxDatagram - stun::kChannelHeaderSize)) {
     return Error{"A ChannelData message cannot hold " + std::to_string(data.size()) + " bytes of data."};
   }
   std::vector<std::byte> message(stun::kChannelHeaderSize);
   stun::write_channel_header(message.data(), number, data.size());
   message.insert(message.end(), data.begin(), data.end());
-  return impl_->socket.send(message);
+  if (stream) message.resize((message.size() + 3) / 4 * 4);  // RFC 8656, section 12.5
+  return impl_->transport->send(message);
 }
 
 std::optional<BlockingTurnClient::Received> BlockingTurnClient::receive(Milliseconds timeout) {
@@ -201,7 +214,7 @@ std::optional<BlockingTurnClient::Received> BlockingTurnClient::receive(Millisec
       return first;
     }
     (void)impl_->turn(until);
-  } while (!impl_->data.empty() || mono() < until);
+  } while (!impl_->data.empty() || (mono() < until && !impl_->transport->is_closed()));
   return std::nullopt;
 }
 
@@ -214,18 +227,18 @@ std::optional<IcmpReceived> BlockingTurnClient::receive_icmp(Milliseconds timeou
       return first;
     }
     (void)impl_->turn(until);
-  } while (!impl_->icmp.empty() || mono() < until);
+  } while (!impl_->icmp.empty() || (mono() < until && !impl_->transport->is_closed()));
   return std::nullopt;
 }
 
-Status BlockingTurnClient::send_raw(Bytes datagram) { return impl_->socket.send(datagram); }
+Status BlockingTurnClient::send_raw(Bytes datagram) { return impl_->transport->send(datagram); }
 
 std::optional<std::vector<std::byte>> BlockingTurnClient::receive_raw(Milliseconds timeout) {
   const TimePoint until = mono() + timeout;
   for (;;) {
-    const auto received = impl_->socket.receive(until);
-    if (received.error == 0) return std::vector<std::byte>(received.datagram.begin(), received.datagram.end());
-    if (received.error == ETIMEDOUT || mono() >= until) return std::nullopt;
+    const auto received = impl_->transport->receive(until);
+    if (received.error == 0) return std::vector<std::byte>(received.message.begin(), received.message.end());
+    if (received.error == ETIMEDOUT || impl_->transport->is_closed() || mono() >= until) return std::nullopt;
   }
 }
 
@@ -236,14 +249,15 @@ std::optional<std::vector<std::byte>> BlockingTurnClient::transact_raw(Bytes req
   Retransmission timer(impl_->options.session.retransmit, mono());
   if (!send_raw(request)) return std::nullopt;
   while (mono() < until) {
-    const auto received = impl_->socket.receive(std::min(until, timer.deadline()));
+    const auto received = impl_->transport->receive(std::min(until, timer.deadline()));
     if (received.error == 0) {
-      const Bytes answer = received.datagram;
+      const Bytes answer = received.message;
       if (answer.size() >= stun::kHeaderSize && equal(answer.subspan(8, 12), id)) {
         return std::vector<std::byte>(answer.begin(), answer.end());
       }
       continue;
     }
+    if (impl_->transport->is_closed()) return std::nullopt;
     switch (timer.on_time(mono())) {
       case Retransmission::Due::kNothing:
         break;
@@ -257,9 +271,10 @@ std::optional<std::vector<std::byte>> BlockingTurnClient::transact_raw(Bytes req
   return std::nullopt;
 }
 
-const Address& BlockingTurnClient::local() const { return impl_->socket.local(); }
-const Address& BlockingTurnClient::server() const { return impl_->socket.server(); }
+const Address& BlockingTurnClient::local() const { return impl_->transport->local(); }
+const Address& BlockingTurnClient::server() const { return impl_->transport->server(); }
 const TurnSession& BlockingTurnClient::session() const { return impl_->session; }
+const Transport& BlockingTurnClient::transport() const { return *impl_->transport; }
 Random& BlockingTurnClient::random() { return impl_->random; }
 
 }  // namespace turnkit::client

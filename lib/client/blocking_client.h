@@ -1,5 +1,6 @@
-// BlockingTurnClient: TurnSession on a UDP socket of its own, one call at a time. For tools and tests, not for a loop's
-// thread. Besides the polite calls there is raw access, for sending what no proper client would.
+// BlockingTurnClient: TurnSession on a transport of its own (UDP, TCP, TLS or DTLS), one call at a time. For tools and
+// tests, not for a loop's thread. Besides the polite calls there is raw access, for sending what no proper client
+// would.
 #pragma once
 
 #include <chrono>
@@ -11,14 +12,16 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "client/transport.h"
 #include "client/turn_session.h"
-#include "net/udp_socket.h"
 
 namespace turnkit::client {
 
 struct BlockingOptions {
   SessionOptions session;
   std::optional<Address> local;  // unset: any address towards the server, any port
+  TransportKind transport = TransportKind::kUdp;
+  std::shared_ptr<net::TlsClientContext> tls;  // needed for TLS and DTLS; its name and checks go for redirects too
   bool follow_redirects =
       true;  // 300 Try Alternate: at most 5, never to a server asked within 5 minutes (RFC 8489, section 10)
   int mismatch_tries = 3;  // on 437 to Allocate: so many local ports in all (RFC 8656, section 7.4)
@@ -28,7 +31,8 @@ class BlockingTurnClient {
  public:
   using Milliseconds = std::chrono::milliseconds;
 
-  // Binds the socket; sends nothing. The socket is connected to the server: only its packets are received.
+  // Over UDP: binds the socket and sends nothing; it is connected to the server, only its packets are received. The
+  // other transports connect and end their handshake.
   static Result<BlockingTurnClient> open(const Address& server, BlockingOptions options = {});
   BlockingTurnClient(BlockingTurnClient&&) noexcept;
   BlockingTurnClient& operator=(BlockingTurnClient&&) noexcept;
@@ -57,8 +61,8 @@ class BlockingTurnClient {
   // The next ICMP attribute that the server reported.
   std::optional<IcmpReceived> receive_icmp(Milliseconds timeout);
 
-  // Raw access: any bytes to the server, the next datagram as it came, and a request with retransmissions until the
-  // answer with its transaction id (nullopt: none within `timeout`). The session sees none of these datagrams.
+  // Raw access: any bytes to the server, the next message as it came, and a request with retransmissions (none over TCP
+  // and TLS) until the answer with its transaction id (nullopt: none within `timeout`). The session sees none of these.
   Status send_raw(Bytes datagram);
   std::optional<std::vector<std::byte>> receive_raw(Milliseconds timeout);
   std::optional<std::vector<std::byte>> transact_raw(Bytes request, Milliseconds timeout);
@@ -66,6 +70,7 @@ class BlockingTurnClient {
   [[nodiscard]] const Address& local() const;
   [[nodiscard]] const Address& server() const;  // after a redirect: the one that was redirected to
   [[nodiscard]] const TurnSession& session() const;
+  [[nodiscard]] const Transport& transport() const;
   // For requests of a test's own: the credentials, realm, nonce and key in use.
   [[nodiscard]] Random& random();
 

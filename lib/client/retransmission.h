@@ -15,6 +15,11 @@ struct RetransmitConfig {
   Duration rto = std::chrono::milliseconds(500);
   int sends = 7;       // Rc; at least 1
   int last_wait = 16;  // Rm
+
+  // Over a reliable transport: sent once, and awaited as long (RFC 8489, section 6.2.2).
+  [[nodiscard]] RetransmitConfig once() const {
+    return {.rto = rto, .sends = 1, .last_wait = (1 << (sends - 1)) - 1 + last_wait};
+  }
 };
 
 class Retransmission {

@@ -67,7 +67,7 @@ Status UdpClient::send(Bytes datagram) {
   return {};
 }
 
-UdpClient::Received UdpClient::receive(TimePoint until) {
+Transport::Received UdpClient::receive(TimePoint until) {
   for (;;) {
     const ssize_t size = ::recv(socket_.fd(), buffer_.get(), kBufferSize, MSG_DONTWAIT);
     if (size >= 0) return {Bytes(buffer_.get(), static_cast<std::size_t>(size)), 0};

@@ -8,28 +8,25 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "client/transport.h"
 #include "net/udp_socket.h"
 
 namespace turnkit::client {
 
-class UdpClient {
+class UdpClient final : public Transport {
  public:
   // `local` unset: the address towards the server, any port.
   static Result<UdpClient> open(const Address& server, const std::optional<Address>& local);
+  UdpClient(UdpClient&&) = default;
+  UdpClient& operator=(UdpClient&&) = default;
+  ~UdpClient() override = default;
 
-  // A refusal that an earlier packet caused (ECONNREFUSED) is not an error here; receive() reports it.
-  Status send(Bytes datagram);
+  Status send(Bytes datagram) override;
+  Received receive(TimePoint until) override;
 
-  struct Received {
-    Bytes datagram;  // valid until the next call; empty: nothing came (or an empty datagram)
-    int error = 0;   // errno: ETIMEDOUT at `until`, ECONNREFUSED and the like for ICMP errors
-  };
-  // Waits until `until` at most.
-  Received receive(TimePoint until);
-
-  [[nodiscard]] const Address& local() const { return socket_.local(); }
-  [[nodiscard]] const Address& server() const { return server_; }
-  [[nodiscard]] int fd() const { return socket_.fd(); }
+  [[nodiscard]] const Address& local() const override { return socket_.local(); }
+  [[nodiscard]] const Address& server() const override { return server_; }
+  [[nodiscard]] int fd() const override { return socket_.fd(); }
 
  private:
   UdpClient(net::UdpSocket socket, const Address& server);

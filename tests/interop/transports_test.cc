@@ -32,7 +32,7 @@ std::uint16_t free_port() {
 
 class Server {
  public:
-  explicit Server(const std::string& program) {
+  explicit Server(const std::string& program) : program_(program) {
     std::string name = (std::filesystem::temp_directory_path() / "turnkit-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
     std::ofstream(folder_ / "cert.pem") << certificate_.pem();
@@ -61,12 +61,12 @@ class Server {
       command.push_back(option);
     }
     child_ = std::make_unique<Child>(command);
-    if (!child_->wait_for(": Total ")) {
+    if (!child_->wait_for(program == "turnd" ? "Total auth threads" : ": Total ")) {
       for (const std::string& line : child_->lines()) ADD_FAILURE() << line;
     }
   }
   ~Server() {
-    (void)child_->stop_and_find("");
+    program_ == "turnd" ? child_->stop() : child_->end();
     std::filesystem::remove_all(folder_);
   }
 
@@ -76,6 +76,7 @@ class Server {
  private:
   [[nodiscard]] std::string path(const char* name) const { return (folder_ / name).string(); }
 
+  std::string program_;
   std::filesystem::path folder_;
   turnkit::testing::Certificate certificate_;
   std::unique_ptr<Child> child_;

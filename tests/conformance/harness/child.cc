@@ -49,13 +49,20 @@ Child::Child(std::vector<std::string> command) {
 
 Child::~Child() { stop(); }
 
-void Child::stop() {
-  if (pid_ < 0) return;
+int Child::terminate() {
+  if (pid_ < 0) return 0;
   ::kill(pid_, SIGTERM);
   int status = 0;
   ::waitpid(pid_, &status, 0);
   pid_ = -1;
   reader_.join();
+  return status;
+}
+
+void Child::end() { (void)terminate(); }
+
+void Child::stop() {
+  const int status = terminate();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
   std::string all;
   for (const std::string& line : lines_) all += line + '\n';

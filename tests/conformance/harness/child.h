@@ -29,11 +29,14 @@ class Child {
   [[nodiscard]] std::vector<std::string> lines() const;
   // Ends it; fails the test unless it exits with 0, as it does when it stops in order and leaks nothing.
   void stop();
+  // Ends it, however it takes that: for programs that are not ours.
+  void end();
   // Ends it; whether a line of its output held `text`.
   bool stop_and_find(std::string_view text);
 
  private:
   void read_output();
+  int terminate();  // its wait status; 0 when it has ended already
 
   pid_t pid_ = -1;
   net::UniqueFd output_;

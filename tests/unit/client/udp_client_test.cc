@@ -23,7 +23,7 @@ TEST(UdpClient, NEG_020_WhatComesFromAnotherAddressIsNotHeard) {
   send(*stranger, "forged answer");
   send(*server, "answer");
   const UdpClient::Received got = client->receive(read_clock().mono + std::chrono::seconds(10));
-  EXPECT_EQ(as_text(got.datagram), "answer");
+  EXPECT_EQ(as_text(got.message), "answer");
 }
 
 }  // namespace
