@@ -26,6 +26,9 @@ constexpr std::array kAlgorithmsValue{std::byte{0}, std::byte{2}, std::byte{0}, 
 constexpr Key kDummyMd5{.algorithm = PasswordAlgorithm::kMd5, .data = {}};
 constexpr Key kDummySha256{.algorithm = PasswordAlgorithm::kSha256, .data = {}};
 
+// coturn and its clients key HMAC-SHA1 with the first 16 bytes of a token's mac_key of 20, because that is the size of
+// long-term keys.
+constexpr std::size_t kCoturnMacKeySize = 16;
 constexpr std::chrono::seconds kTokenTolerance{5};  // RFC 7635, section 4.1.1: the clocks' difference
 
 }  // namespace
@@ -211,15 +214,17 @@ AuthResult Authenticator::check_token(const stun::MessageView& request, const Cl
   if (!token || now >= token->ends() + kTokenTolerance) return failed(Code::kUnauthenticated, realm);
 
   const bool sha256 = stun::deciding_mac(request) == MacKind::kSha256;
-  const std::size_t wanted = sha256 ? sizeof(Sha256) : sizeof(Sha1);
-  if (token->mac_key.size() != wanted || !stun::verify_integrity(request, token->mac_key)) {
-    return failed(Code::kUnauthenticated, realm);
-  }
+  const std::size_t size = token->mac_key.size();
+  if (size != (sha256 ? sizeof(Sha256) : sizeof(Sha1))) return failed(Code::kUnauthenticated, realm);
+  const std::size_t used = stun::verify_integrity(request, token->mac_key) ? size : kCoturnMacKeySize;
+  const bool authentic =
+      used == size || (!sha256 && stun::verify_integrity(request, Bytes(token->mac_key).first(used)));
+  if (!authentic) return failed(Code::kUnauthenticated, realm);
   Identity identity{.user = std::string(claim.user),
                     .quota_name = {},
                     .key = {.algorithm = sha256 ? PasswordAlgorithm::kSha256 : PasswordAlgorithm::kMd5,
                             .data = {},
-                            .mac_key_size = static_cast<std::uint8_t>(wanted)},
+                            .mac_key_size = static_cast<std::uint8_t>(used)},
                     .reply_mac = claim.reply_mac,
                     .realm = key->realm.empty() ? std::string(realm) : key->realm,
                     .origin = {},

@@ -31,6 +31,8 @@ struct Grant {
   std::string server_name{kServerName};
   auth::AccessToken token;
   bool sha256 = false;
+  std::size_t used = std::string::npos;  // bytes of the mac_key that go into the MAC
+  [[nodiscard]] Bytes key_bytes() const { return Bytes(token.mac_key).first(std::min(used, token.mac_key.size())); }
 };
 
 }  // namespace
@@ -64,7 +66,7 @@ class ThirdPartyTest {
       m.text(Attr::kUsername, grant.key.kid);
       m.text(Attr::kRealm, client_.challenge().realm).text(Attr::kNonce, client_.challenge().nonce);
       if (with_token) m.raw(Attr::kAccessToken, sealed);
-      grant.sha256 ? m.integrity_sha256(grant.token.mac_key) : m.integrity_sha1(grant.token.mac_key);
+      grant.sha256 ? m.integrity_sha256(grant.key_bytes()) : m.integrity_sha1(grant.key_bytes());
     });
   }
   Answer allocate(const Grant& grant, const Fill& more = {}) {
@@ -272,6 +274,26 @@ TEST_P(ThirdParty, TPA_010_the_mac_keys_size_goes_with_the_mac) {
   ASSERT_TRUE(succeeded(answer));
   EXPECT_TRUE(answer.has(Attr::kMessageIntegritySha256));
   EXPECT_TRUE(stun::verify_integrity(answer.view(), grant.token.mac_key));
+}
+
+TEST_P(ThirdParty, TPA_010_coturns_clients_use_16_bytes_of_20) {
+  stranger();
+  Grant grant = party().grant();
+  grant.used = 16;
+  const Answer answer = party().allocate(grant);
+  ASSERT_TRUE(succeeded(answer));
+  EXPECT_TRUE(stun::verify_integrity(answer.view(), Bytes(grant.token.mac_key).first(16))) << "and so do its answers";
+  EXPECT_TRUE(succeeded(client_->exchange(party().message(Method::kRefresh, grant, {}, false))));
+  for (const std::size_t used : {0, 15, 17, 19}) {
+    stranger();
+    grant.used = used;
+    EXPECT_TRUE(failed(party().allocate(grant), 401)) << used;
+  }
+  stranger();
+  grant.sha256 = true;
+  grant.used = 16;
+  grant.token.mac_key = key_material(32, 3);
+  EXPECT_TRUE(failed(party().allocate(grant), 401)) << "not with SHA-256";
 }
 
 TEST_P(ThirdParty, a_stale_nonce_gets_438_with_a_challenge) {
