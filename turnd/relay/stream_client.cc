@@ -162,7 +162,9 @@ void StreamClient::send(const engine::FiveTuple&, Bytes head, Bytes payload, std
   // RFC 8656, section 12.5: on streams ChannelData is padded to a multiple of four bytes.
   const std::size_t size = head.size() + payload.size();
   const std::size_t padded = (size + 3) & ~std::size_t{3};
-  if (output_.size() + padded > kWriteNow && !blocked_) write_some();
+  // coturn's clients take a TLS record for one message. Media they lose that way may be lost, signalling may not.
+  const bool alone = tuple_.transport == engine::Transport::kTls && !is_media(head, payload);
+  if ((alone || output_.size() + padded > kWriteNow) && !blocked_) write_some();
   const std::size_t bound = streams_.config().limits.queue_bytes;
   if (output_.size() + padded > bound) {
     if (is_media(head, payload)) return worker_.drop(Drop::kSlowReader);
@@ -177,6 +179,7 @@ void StreamClient::send(const engine::FiveTuple&, Bytes head, Bytes payload, std
   if (!head.empty()) std::memcpy(at, head.data(), head.size());
   if (!payload.empty()) std::memcpy(at + head.size(), payload.data(), payload.size());
   for (std::size_t i = size; i < padded; ++i) at[i] = std::byte{0};
+  if (alone && !blocked_) write_some();
 }
 
 void StreamClient::mark_dirty() {

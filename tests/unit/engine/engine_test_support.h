@@ -103,15 +103,16 @@ class EngineTest : public testing::Test, public Observer {
     return made;
   }
 
-  // A request signed by the client's user.
+  // A request signed by the client's user, with a nonce of its own unless that of another client is to be used.
   Reply request(Client& from, Method method, const Fill& fill = {},
-                std::optional<stun::TransactionId> repeated = std::nullopt) {
+                std::optional<stun::TransactionId> repeated = std::nullopt, const Client* nonce_of = nullptr) {
     Engine& e = engine();
     stun::TransactionId id = last_id_ = repeated.value_or(next_id());
     std::array<std::byte, 2048> buffer;
     stun::Builder m(buffer, Class::kRequest, method, id);
     if (fill) fill(m);
-    const auth::NonceText nonce = nonce_key_.issue({true, true}, from.tuple.client, now.wall);
+    const auth::NonceText nonce =
+        nonce_key_.issue({true, true}, (nonce_of != nullptr ? *nonce_of : from).tuple.client, now.wall);
     m.text(Attr::kUsername, from.user).text(Attr::kRealm, kRealm).text(Attr::kNonce, {nonce.data(), nonce.size()});
     const auth::Key key = key_of(from.user);
     m.integrity_sha1(key.bytes());

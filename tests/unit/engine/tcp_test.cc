@@ -291,6 +291,17 @@ TEST_F(TcpEngine, TCP_019_only_the_owner_binds) {
   EXPECT_TRUE(bind(client(), id).ok()) << "it is still there for its owner";
 }
 
+TEST_F(TcpEngine, TCP_019_the_nonce_of_the_control_connection_serves) {
+  Client& c = allocated();
+  const std::uint32_t id = connected(c);
+  const Fill fill = [&](stun::Builder& m) { m.u32(Attr::kConnectionId, id); };
+  Client& elsewhere = client();
+  elsewhere.tuple.client.ip = IpAddress::v4(192, 0, 2, 99);
+  EXPECT_EQ(request(elsewhere, Method::kConnectionBind, fill, {}, &c).error(), 438) << "of another host";
+  EXPECT_EQ(request(client(), Method::kConnectionBind, fill, {}, &elsewhere).error(), 438) << "somebody else's";
+  EXPECT_TRUE(request(client(), Method::kConnectionBind, fill, {}, &c).ok());
+}
+
 TEST_F(TcpEngine, TCP_023_all_ends_with_the_allocation) {
   for (const int how : {0, 1, 2}) {
     Client& c = allocated();
