@@ -135,6 +135,7 @@ std::shared_ptr<const relay::StreamConfig> make_stream_config(const Config& conf
   out->limits.max_half_open_dtls = config.max_dtls_handshakes;
   out->limits.queue_bytes = config.stream_queue;
   out->limits.without_allocation = config.max_allocate_timeout;
+  out->limits.opening = std::min<Duration>(out->limits.opening, config.max_allocate_timeout);
   out->tls_backend = config.tls_backend;
   out->turn_names = config.sni_turn;
   out->http_backend = config.http_backend;
