@@ -76,11 +76,14 @@ Verdict Model::allocate(const Address& client, const Ask& ask, TimePoint now) {
     return {0, static_cast<int>(left.count()), static_cast<int>(existing.relayed.size())};
   }
   if (!ask.transport) return refused(400);
+  if (*ask.transport == 6) return refused(400);  // RFC 6062: not over UDP
   if (*ask.transport != 17) return refused(442);
   if (ask.token && (ask.even_port || ask.family || ask.additional_family)) return refused(400);
   if (ask.family && ask.additional_family) return refused(400);
   if (!ask.token && ask.family && *ask.family != 1 && *ask.family != 2) return refused(440);
   if (ask.even_port.value_or(false) && ask.additional_family) return refused(400);
+  const auto reservation = ask.token ? reservations_.find(*ask.token) : reservations_.end();
+  if (ask.token && reservation == reservations_.end()) return refused(508);
 
   const auto count = std::count_if(allocations_.begin(), allocations_.end(),
                                    [&](const auto& entry) { return entry.second.user == ask.user; });
@@ -91,8 +94,6 @@ Verdict Model::allocate(const Address& client, const Ask& ask, TimePoint now) {
   made.made_by = ask.id;
   const TimePoint expires = now + std::chrono::seconds(granted(ask.lifetime));
   if (ask.token) {
-    const auto reservation = reservations_.find(*ask.token);
-    if (reservation == reservations_.end()) return refused(508);
     made.families[reservation->second.address.family()] = expires;
     reservations_.erase(reservation);
   } else {
