@@ -48,6 +48,10 @@ std::vector<std::string> keep_fixed(const Config& now, Config& next) {
     next.ca_file = now.ca_file;
     next.dh_file = now.dh_file;
   }
+  if (!now.rfc5780 && !next.rfc5780) {  // they only follow from the others
+    next.alt_listening_port = now.alt_listening_port;
+    next.alt_tls_listening_port = now.alt_tls_listening_port;
+  }
   const auto same = [&](auto field, std::string_view names) { keep(now, next, field, names, fixed); };
   same(&Config::listening_ips, "listening-ip");
   same(&Config::listening_port, "listening-port");
