@@ -184,7 +184,10 @@ Result<std::vector<std::string>> Server::reload(Config next) {
 void Server::publish_rules() {
   session_log_->set_rules(make_log_rules(config_, credentials_, policy_));
   const auto rules = make_rules(config_, addresses_.listening, draining_, credentials_, policy_);
-  for (const auto& worker : workers_) worker->set_rules(rules);
+  for (const auto& worker : workers_) {
+    worker->set_rules(rules);
+    worker->set_packet_log({config_.log_invalid_packets, config_.udp_recvmmsg_log, config_.udp_sendmmsg_log});
+  }
 }
 
 void Server::publish_streams() {

@@ -81,7 +81,9 @@ void Worker::sweep() {
   streams_.sweep();
   dtls_.sweep();
   constexpr unsigned kSweepsPerSecond = std::chrono::seconds(1) / engine::Engine::kSweepInterval;
-  if (++sweeps_ % kSweepsPerSecond == 0) forwarding_.sweep();
+  if (++sweeps_ % kSweepsPerSecond != 0) return;
+  forwarding_.sweep();
+  packet_log_.sweep(sending_.stats(), loop_.now().mono);
 }
 
 void Worker::set_external_ips(const engine::ExternalIps& ips) {
@@ -90,6 +92,10 @@ void Worker::set_external_ips(const engine::ExternalIps& ips) {
 
 void Worker::set_rules(std::shared_ptr<const engine::Rules> rules) {
   loop_.post([this, rules = std::move(rules)] { engine_.set_rules(rules); });
+}
+
+void Worker::set_packet_log(const PacketLogRules& rules) {
+  loop_.post([this, rules] { packet_log_.set_rules(rules); });
 }
 
 void Worker::set_stream_config(std::shared_ptr<const StreamConfig> config) {
@@ -142,9 +148,9 @@ Bytes Worker::keep_until_flush(Bytes bytes) {
 
 void Worker::on_listener_readable(Listener& listener) {
   if (received_.free_slots() < kListenerBatch / 2) release_received();
-  for (const net::Datagram& datagram : received_.receive(listener.socket(), kListenerBatch).datagrams) {
-    on_client_datagram(listener, datagram);
-  }
+  const std::span<const net::Datagram> datagrams = received_.receive(listener.socket(), kListenerBatch).datagrams;
+  packet_log_.on_received(datagrams.size());
+  for (const net::Datagram& datagram : datagrams) on_client_datagram(listener, datagram);
 }
 
 void Worker::on_client_datagram(Listener& listener, const net::Datagram& datagram) {
@@ -173,6 +179,7 @@ void Worker::on_client_message(ClientLink& link, const engine::FiveTuple& tuple,
     case stun::PacketKind::kEmpty:
       return drop(Drop::kEmpty);
     default:
+      packet_log_.on_dropped(tuple.client, message, Drop::kNotTurn, loop_.now().mono);
       return drop(Drop::kNotTurn);
   }
 }
@@ -203,7 +210,10 @@ void Worker::on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes mes
   }
   if (outcome.connection != 0) return bind_connection(link, tuple, outcome);
   if (outcome.pending) return;
-  if (outcome.answer.empty()) return drop(outcome.drop);
+  if (outcome.answer.empty()) {
+    packet_log_.on_dropped(tuple.client, message, outcome.drop, loop_.now().mono);
+    return drop(outcome.drop);
+  }
   if (outcome.answer_from || outcome.answer_to) return answer_elsewhere(link, tuple, outcome);
   link.send(tuple, {}, keep_until_flush(outcome.answer), 0);
 }
@@ -260,6 +270,7 @@ void Worker::send_unfragmented(const engine::Outcome& outcome, std::uint8_t tos)
 void Worker::on_relay_readable(Relay& relay) {
   if (received_.free_slots() < kRelayBatch / 2) release_received();
   const net::RecvBatch::Received received = received_.receive(relay.socket(), kRelayBatch);
+  packet_log_.on_received(received.datagrams.size());
   for (const net::Datagram& datagram : received.datagrams) on_peer_data(*relay.owner(), datagram);
   if (received.error != 0) on_icmp_errors(relay);
 }

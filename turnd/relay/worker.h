@@ -24,6 +24,7 @@
 #include "turnd/relay/dtls_clients.h"
 #include "turnd/relay/forwarding.h"
 #include "turnd/relay/listener.h"
+#include "turnd/relay/packet_log.h"
 #include "turnd/relay/port_pool.h"
 #include "turnd/relay/read_arena.h"
 #include "turnd/relay/relay.h"
@@ -63,6 +64,7 @@ class Worker {
   void set_external_ips(const engine::ExternalIps& ips);
   void set_rules(std::shared_ptr<const engine::Rules> rules);
   void set_stream_config(std::shared_ptr<const StreamConfig> config);
+  void set_packet_log(const PacketLogRules& rules);
   // A stream becomes a client of the worker of this index, in that worker's thread.
   void hand_over_stream(unsigned worker, DetachedStream stream);
   [[nodiscard]] Worker& peer(unsigned worker) { return *peers_[worker]; }
@@ -170,6 +172,7 @@ class Worker {
   std::vector<Worker*> peers_;
   std::vector<Address> own_addresses_;
   std::array<std::uint64_t, engine::kDropCount> drops_{};
+  PacketLog packet_log_{index_};
   std::thread thread_;
 };
 
