@@ -246,10 +246,7 @@ TEST_F(StreamClientTest, NEG_111_ASlowReaderLosesMediaAndNothingElse) {
   config_.limits.queue_bytes = 64 * 1024;
   start(1, {}, 16 * 1024);
   UdpPeer peer;
-  net::UniqueFd fd = StreamPeer::connected(tcp_);
-  const int small = 4096;
-  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-  StreamPeer slow(std::move(fd), nullptr);
+  StreamPeer slow(StreamPeer::connected_with_small_buffer(tcp_), nullptr);
   set_up(slow, peer.address());
   const engine::FiveTuple tuple{slow.local(), tcp_, engine::Transport::kTcp};
   const auto queued = [tuple](Worker& w) {
@@ -297,15 +294,25 @@ TEST_F(StreamClientTest, NEG_111_ASlowReaderLosesMediaAndNothingElse) {
 TEST_F(StreamClientTest, NEG_111_AClientThatAsksButNeverReadsIsClosed) {
   config_.limits.queue_bytes = 16 * 1024;
   start(1, {}, 8 * 1024);
-  net::UniqueFd fd = StreamPeer::connected(tcp_);
-  const int small = 4096;
-  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-  StreamPeer client(std::move(fd), nullptr);
+  StreamPeer client(StreamPeer::connected_with_small_buffer(tcp_), nullptr);
   const auto end = std::chrono::steady_clock::now() + kPatience;
   bool open = true;
   while (open && std::chrono::steady_clock::now() < end) open = client.write(binding());
   EXPECT_FALSE(open);
   EXPECT_TRUE(eventually(0, [](Worker& w) { return w.streams().sessions() == 0; }));
+}
+
+TEST_F(StreamClientTest, NEG_111_AClientThatTakesNothingForTooLongIsClosed) {
+  config_.limits.stalled = std::chrono::milliseconds(500);
+  start(1, {}, 16 * 1024);
+  UdpPeer peer;
+  StreamPeer client(StreamPeer::connected_with_small_buffer(tcp_), nullptr);
+  set_up(client, peer.address());
+  ASSERT_TRUE(client.write(channel_data(0x4001, as_bytes("hello"))));
+  Address relay;
+  ASSERT_TRUE(peer.receive(&relay).has_value());
+  for (std::uint32_t i = 0; i < 200; ++i) peer.send(relay, numbered(i, 1100));
+  EXPECT_TRUE(eventually(0, [](Worker& w) { return w.engine().allocations() == 0 && w.streams().sessions() == 0; }));
 }
 
 TEST_F(StreamClientTest, WithoutAnAllocationAConnectionEndsInTime) {

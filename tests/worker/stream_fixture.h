@@ -2,6 +2,7 @@
 // clients that wait for events, at most kPatience.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -95,6 +96,19 @@ class StreamPeer {
     auto fd = net::tcp_connect(server);
     if (!fd) throw std::runtime_error(fd.error().text);
     return *std::move(fd);
+  }
+
+  // With a small receive buffer from the start, so that the window is honest.
+  static net::UniqueFd connected_with_small_buffer(const Address& server) {
+    net::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int small = 4096;
+    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    net::SockAddr name;
+    const socklen_t size = net::to_sockaddr(server, name);
+    if (::connect(fd.get(), &name.base, size) != 0 || ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
+      throw std::runtime_error("connect");
+    }
+    return fd;
   }
 
   [[nodiscard]] const Address& local() const { return local_; }

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "net/client_hello.h"
 #include "net/proxy_protocol.h"
-#include "net/tcp_peek.h"
+#include "net/tcp_socket.h"
 #include "turnd/relay/front_door.h"
 #include "turnd/relay/stream_client.h"
 #include "turnd/relay/streams.h"
@@ -280,7 +280,7 @@ Connection::Step Connection::become_tunnel(const Address& backend) {
 Connection::Step Connection::end(std::string_view reason) {
   if (stage_ == Stage::kGone) return Step::kWait;
   stage_ = Stage::kGone;
-  log::debug("connection from {} ends: {}", log::shown(tuple_.client), reason);
+  streams_.worker().engine().observer().on_useless_connection(tuple_, reason);
   watch_.reset();
   streams_.retire(*this);
   return Step::kWait;

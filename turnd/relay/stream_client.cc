@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "net/tcp_peek.h"
+#include "net/tcp_socket.h"
 #include "stun/framer.h"
 #include "stun/types.h"
 #include "turnd/relay/streams.h"
@@ -49,6 +49,7 @@ StreamClient::StreamClient(Worker& worker, Streams& streams, DetachedStream conn
       output_(streams.blocks(), streams.config().limits.queue_bytes + kAnswerReserve),
       tail_(std::move(connection.unread)) {
   net::tcp_limit_unsent(stream_->fd(), kUnsentLimit);
+  net::tcp_give_up_after(stream_->fd(), streams.config().limits.stalled);
   output_.append(connection.unsent);
   watch_.emplace(worker_.loop(), stream_->fd(), *this);
 }
@@ -228,6 +229,7 @@ void StreamClient::on_end_of_turn() {
 // The end.
 
 DetachedStream StreamClient::detach(bool with_message) {
+  net::tcp_give_up_after(stream_->fd(), Duration::zero());
   DetachedStream out{std::move(stream_), tuple_, std::move(tail_), {}, std::move(ticket_)};
   if (with_message) out.unread.insert(out.unread.end(), message_.begin(), message_.end());
   out.unread.insert(out.unread.end(), behind_message_.begin(), behind_message_.end());

@@ -22,6 +22,7 @@ struct StreamLimits {
   std::size_t queue_bytes = 256 * 1024;         // of a client that reads slowly; what does not fit is dropped
   Duration opening = std::chrono::seconds(15);  // PROXY header, handshake and first message together
   Duration without_allocation = std::chrono::seconds(60);  // from then on, or from the end of the allocation
+  Duration stalled = std::chrono::seconds(60);             // of a client that acknowledges nothing, or takes nothing
   Duration backend_connect = std::chrono::seconds(5);
   Duration backend_idle = std::chrono::hours(1);            // a spliced connection on which nothing moves
   Duration backend_half_closed = std::chrono::seconds(60);  // likewise when one side has ended

@@ -1,4 +1,4 @@
-#include "net/tcp_peek.h"
+#include "net/tcp_socket.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -39,6 +39,11 @@ void tcp_wait_for(int fd, std::size_t bytes) {
 void tcp_limit_unsent(int fd, std::size_t bytes) {
   const int value = static_cast<int>(bytes);
   (void)::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
+}
+
+void tcp_give_up_after(int fd, Duration time) {
+  const auto value = static_cast<unsigned>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof(value));
 }
 
 }  // namespace turnkit::net

@@ -1,9 +1,11 @@
-// Looking at a TCP connection's first bytes without taking them, and waiting for more of them without spinning.
+// What a server asks of a TCP socket beside reading and writing: a look at the first bytes without taking them, waiting
+// for more of them without spinning, and bounds on what a slow reader may leave behind.
 #pragma once
 
 #include <cstddef>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 
 namespace turnkit::net {
 
@@ -22,5 +24,8 @@ void tcp_wait_for(int fd, std::size_t bytes);
 // At most `bytes` that are not yet on the wire are taken by the kernel (TCP_NOTSENT_LOWAT), so that what a slow reader
 // leaves behind waits where it is counted.
 void tcp_limit_unsent(int fd, std::size_t bytes);
+// The connection fails when what was sent is not acknowledged, or no window opens, for so long (TCP_USER_TIMEOUT). 0:
+// the system's default.
+void tcp_give_up_after(int fd, Duration time);
 
 }  // namespace turnkit::net
