@@ -295,13 +295,7 @@ void SessionLog::on_stranger_request(const engine::RequestEvent& event, const Ru
       event.message == nullptr ? rules.realms->default_realm() : rules.realms->realm_of(*event.message);
   const std::string client = log::shown(event.tuple.client);
   const std::string server = event.tuple.server.to_string();
-  std::uint64_t id = kStrangerSessions;
-  if (event.allocation != nullptr) {
-    id = event.allocation->session_id;
-  } else {
-    const std::lock_guard lock(mutex_);
-    id += next_stranger_++;
-  }
+  const std::uint64_t id = event.allocation != nullptr ? event.allocation->session_id : next_stranger_session();
   const std::string session = "session " + session_id(id);
   const bool unproven = event.error && is_authentication_failure(*event.error);
   const std::string text =
@@ -320,6 +314,34 @@ void SessionLog::on_stranger_request(const engine::RequestEvent& event, const Ru
     log::info("{}: closed (2nd stage), user <{}> realm <{}> origin <>, local {}, remote {}, reason: general", session,
               escaped(user), escaped(realm), server, client);
   }
+}
+
+// Port scans, broken handshakes, and connections of load balancers that only see whether somebody answers.
+void SessionLog::on_useless_connection(const engine::FiveTuple& tuple, std::string_view reason) {
+  const int verbosity = verbosity_.load(std::memory_order_relaxed);
+  if (verbosity == 0) return;
+  const auto rules = this->rules();
+  const bool coturn = is_coturn(rules->format);
+  if ((!coturn && verbosity < 2) || !admit_stranger_line()) return;
+  const std::string client = log::shown(tuple.client);
+  const std::string session = session_id(next_stranger_session());
+  Line line(coturn ? log::Level::kInfo : log::Level::kDebug, "useless_connection");
+  line.with("session", session).with("client", client).with("server", tuple.server.to_string());
+  line.with("reason", reason);
+  if (!coturn) return line.write(fmt::format("connection from {} ends: {}", client, reason));
+  const std::string what(reason);
+  if (what.starts_with("Connection ")) {  // reset by peer, timed out
+    const char* kind = tuple.transport == engine::Transport::kTls ? "TLS/TCP" : "TCP";
+    log::error("session {}: {} socket error: {} {}", session, kind, what, client);
+  }
+  line.write(
+      fmt::format("session {}: closed (2nd stage), user <> realm <{}> origin <>, local {}, remote {}, reason: {}",
+                  session, escaped(rules->realms->default_realm()), tuple.server.to_string(), client, what));
+}
+
+std::uint64_t SessionLog::next_stranger_session() {
+  const std::lock_guard lock(mutex_);
+  return kStrangerSessions + next_stranger_++;
 }
 
 bool SessionLog::admit_stranger_line() {

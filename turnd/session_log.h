@@ -34,6 +34,7 @@ class SessionLog final : public engine::Observer {
   void set_rules(Rules rules);
   void on_event(const engine::Event& event) override;
   void on_request(const engine::RequestEvent& event) override;
+  void on_useless_connection(const engine::FiveTuple& tuple, std::string_view reason) override;
 
  private:
   [[nodiscard]] std::shared_ptr<const Rules> rules() const;
@@ -42,6 +43,7 @@ class SessionLog final : public engine::Observer {
   void on_denied(const engine::Event& event, const Rules& rules);
   // Whether one more line about strangers may be written; what was left out is summed up later.
   bool admit_stranger_line();
+  std::uint64_t next_stranger_session();
 
   std::atomic<int> verbosity_;
   std::atomic<bool> binding_;

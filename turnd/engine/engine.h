@@ -173,6 +173,7 @@ class Engine {
   // Ends every allocation (at shutdown).
   void clear(std::string_view reason);
 
+  [[nodiscard]] Observer& observer() { return observer_; }
   void set_external_ips(ExternalIps ips) { external_ = std::move(ips); }
   [[nodiscard]] const ExternalIps& external_ips() const { return external_; }
   [[nodiscard]] std::size_t allocations() const { return allocations_.size(); }

@@ -57,6 +57,8 @@ class Observer {
   virtual ~Observer() = default;
   virtual void on_event(const Event& event) = 0;
   virtual void on_request(const RequestEvent& event) = 0;
+  // A connection has ended before its first message was complete.
+  virtual void on_useless_connection(const FiveTuple& /*tuple*/, std::string_view /*reason*/) {}
 };
 
 }  // namespace turnkit::engine

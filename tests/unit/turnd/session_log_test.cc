@@ -167,6 +167,23 @@ TEST_F(SessionLogTest, Fail2banFindsWrongPasswords) {
   EXPECT_TRUE(std::regex_search(lines()[0], std::regex("error 401: Unauthorized, remote " + address + ":4242$")));
 }
 
+TEST_F(SessionLogTest, Fail2banFindsScanners) {
+  start(LogFormat::kCoturn45);
+  log_->on_useless_connection(allocation_.tuple, "Connection reset by peer");
+  const std::vector<std::string> all = lines();
+  ASSERT_EQ(all.size(), 2U);
+  const std::regex reset(
+      "^\\s*\\d+: : ERROR: session \\w+: [A-Z/]+ socket error: Connection reset by peer 198\\.51\\.100\\.7:\\d+");
+  EXPECT_TRUE(std::regex_search(all[0], reset)) << all[0];
+  const std::regex closed(
+      "session \\w+: closed \\(2nd stage\\), user <> realm <.*> origin <>, local .*, remote "
+      "198\\.51\\.100\\.7:\\d+, reason: ");
+  EXPECT_TRUE(std::regex_search(all[1], closed)) << all[1];
+  start(LogFormat::kNative);
+  log_->on_useless_connection(allocation_.tuple, "closed before it said anything");
+  EXPECT_EQ(lines().size(), 2U) << "only with -V";
+}
+
 // Every honest client begins with a request without a name (RFC 8489, section 9.2.3.1): that must ban nobody.
 TEST_F(SessionLogTest, AFirstRequestLooksHarmless) {
   start(LogFormat::kCoturn);
