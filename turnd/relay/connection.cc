@@ -76,9 +76,8 @@ Bytes Connection::peek() {
   const MutableBytes space = streams_.peek_buffer();
   const bool long_look = stage_ == Stage::kProxyHeader || streams_.config().tls_backend.has_value();
   const net::Peeked peeked = net::tcp_peek(fd_.get(), space.first(long_look ? space.size() : kFirstLook));
-  if (peeked.state == net::Peeked::State::kEnd || peeked.state == net::Peeked::State::kFailed) {
-    end("closed before it said anything");
-  }
+  if (peeked.state == net::Peeked::State::kEnd) end("closed before it said anything");
+  if (peeked.state == net::Peeked::State::kFailed) end("Connection reset by peer");
   return space.first(peeked.bytes);
 }
 
