@@ -38,8 +38,9 @@ class Answers(options.OptionCase):
 
     @testing.case()
     def test_software_attribute(self):
-        for lines in (('software-attribute',), ('no-software-attribute=off',)):
+        for lines in (('software-attribute',), ('no-software-attribute=off',), ('prod=off',)):
             self.assertIn(b'turnkit', self.after_refresh(self.turnd(*lines)).find(Attr.SOFTWARE).lower())
+        self.assertIsNone(self.after_refresh(self.turnd('software-attribute', 'prod')).find(Attr.SOFTWARE))
 
     @testing.case()
     def test_include_reason_string(self):
