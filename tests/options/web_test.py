@@ -110,18 +110,16 @@ class Web(options.OptionCase):
         mine = '{}:{}'.format(*sock.getsockname())
         self.assertIn(f'plain {mine}', web.get(sock))
 
-    TOKEN = 'evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr_oA'  # of a length that coturn believes
+    TOKEN = 'evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr_oA'
     CHALLENGE = f'/.well-known/acme-challenge/{TOKEN}'
 
     @testing.case()
     def test_acme_redirect(self):
-        def question(server):
-            answer = web.get(turn_stream.connect(server.address), self.CHALLENGE)
-            lines = answer.split('\r\n')
-            return (lines[0].split()[1], [line.split(': ', 1)[1] for line in lines if line.lower().startswith('location:')])
-
-        self.same(question, 'acme-redirect=http://redirect.example/challenge/',
-                  expected=('301', [f'http://redirect.example/challenge/{self.TOKEN}']))
+        server = self.turnd('acme-redirect=http://redirect.example/challenge/', tls=self.certificate)
+        for sock in (turn_stream.connect(server.address), self.tls_socket(server, TURN_NAME)):
+            answer = web.get(sock, self.CHALLENGE)
+            self.assertRegex(answer, r'^HTTP/1\.1 301 ')
+            self.assertIn(f'\r\nLocation: http://redirect.example/challenge/{self.TOKEN}\r\n', answer)
 
     @testing.case()
     def test_acme_redirect_is_for_challenges_only(self):
