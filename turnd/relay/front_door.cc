@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "net/tls.h"
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::string_view kChallengePath = "/.well-known/acme-challenge/";
 constexpr std::size_t kMaxToken = 256;
+// RFC 7443, and what WebRTC clients may offer for want of it (RFC 8833): nothing that a web server speaks.
+constexpr std::array<std::string_view, 4> kOurs = {net::kAlpnTurn, net::kAlpnNatDiscovery, "webrtc", "c-webrtc"};
 
 // RFC 8555, section 8.3: base64url without padding. Nothing else may reach the Location field.
 bool is_challenge_token(std::string_view token) {
@@ -58,7 +61,7 @@ bool matches_name(std::string_view name, std::string_view pattern) {
 bool is_for_turn(const net::ClientHello& hello, const StreamConfig& config) {
   if (!hello.alpn.empty()) {
     return std::any_of(hello.alpn.begin(), hello.alpn.end(), [](const std::string& protocol) {
-      return protocol == net::kAlpnTurn || protocol == net::kAlpnNatDiscovery;
+      return std::find(kOurs.begin(), kOurs.end(), protocol) != kOurs.end();
     });
   }
   if (hello.server_name.empty() || config.turn_names.empty()) return true;

@@ -34,7 +34,7 @@ struct StreamConfig {
   StreamLimits limits;
 
   // A TLS connection that is not for TURN goes here as it came. TURN's are those that offer ALPN stun.turn or
-  // stun.nat-discovery, or offer no ALPN and name no server, or one of `turn_names` ("turn.example.org",
+  // stun.nat-discovery (or webrtc), or offer no ALPN and name no server, or one of `turn_names` ("turn.example.org",
   // "*.example.org"; empty: any name).
   std::optional<Address> tls_backend;
   std::vector<std::string> turn_names;

@@ -26,6 +26,7 @@ TEST(FrontDoor, ProtocolsDecideBeforeNames) {
   };
   EXPECT_TRUE(ours("www.example.org", {"h2", "stun.turn"}));
   EXPECT_TRUE(ours("", {"stun.nat-discovery"}));
+  EXPECT_TRUE(ours("www.example.org", {"webrtc", "c-webrtc"}));
   EXPECT_FALSE(ours("turn.example.org", {"h2", "http/1.1"}));
   EXPECT_TRUE(ours("turn.example.org", {}));
   EXPECT_FALSE(ours("www.example.org", {}));
