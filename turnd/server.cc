@@ -2,7 +2,8 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "base/log.h"
@@ -144,12 +145,14 @@ Status Server::reload_certificate() {
   if (*tls == nullptr) return {};
   set_certificate(*std::move(tls));
   publish_streams();
+  wait_for_workers();
   return {};
 }
 
 void Server::drain() {
   draining_ = true;
   publish_rules();
+  wait_for_workers();
 }
 
 Result<std::vector<std::string>> Server::reload(Config next) {
@@ -178,6 +181,7 @@ Result<std::vector<std::string>> Server::reload(Config next) {
   if (*tls != nullptr) set_certificate(*std::move(tls));
   publish_streams();
   if (watch_) watch_->follow(certificate_files(config_));
+  wait_for_workers();
   return fixed;
 }
 
@@ -193,6 +197,24 @@ void Server::publish_rules() {
 void Server::publish_streams() {
   const auto streams = make_stream_config(config_, tls_);
   for (const auto& worker : workers_) worker->set_stream_config(streams);
+}
+
+void Server::wait_for_workers() {
+  struct Barrier {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t passed = 0;
+  };
+  const auto barrier = std::make_shared<Barrier>();
+  for (const auto& worker : workers_) {
+    worker->loop().post([barrier] {
+      const std::lock_guard lock(barrier->mutex);
+      ++barrier->passed;
+      barrier->changed.notify_one();
+    });
+  }
+  std::unique_lock lock(barrier->mutex);
+  barrier->changed.wait_for(lock, std::chrono::seconds(1), [&] { return barrier->passed == workers_.size(); });
 }
 
 Address Server::public_address() const {

@@ -64,6 +64,8 @@ class Server {
   // Hands what is in force to the workers and the log.
   void publish_rules();
   void publish_streams();
+  // Returns once every worker has taken over what was handed to it, after a second at the latest.
+  void wait_for_workers();
 
   Config config_;
   ServerAddresses addresses_;  // constant after open(), as is the next

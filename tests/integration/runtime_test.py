@@ -23,8 +23,9 @@ KEPT = 'the configuration has errors; the one in force stays'
 
 
 def udp_peer():
+    """Outside of the range of relayed ports, whose addresses are peers in any case."""
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    peer.bind(('127.0.0.1', 0))
+    peer.bind(('127.0.0.1', servers.free_ports(1)))
     peer.settimeout(processes.START_TIMEOUT)
     return peer
 
