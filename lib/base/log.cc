@@ -98,6 +98,13 @@ class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
   static int open(const std::string& path) {
     return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
   }
+  // Another sink for the same open file, for when its path cannot be opened any more.
+  [[nodiscard]] std::shared_ptr<FileSink> duplicate() {
+    const std::lock_guard lock(mutex_);
+    const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? nullptr : std::make_shared<FileSink>(path_, fd);
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
   // Keeps the open file where the path cannot be opened any more.
   bool reopen() {
     const int fd = open(path_);
@@ -176,17 +183,31 @@ std::optional<int> facility_number(std::string_view name) {
 
 }  // namespace
 
+namespace {
+
+// A log file that root opened stays in use when whom turnd runs as by now may not open it.
+std::shared_ptr<FileSink> open_file(const std::string& path) {
+  if (const int fd = FileSink::open(path); fd >= 0) return std::make_shared<FileSink>(path, fd);
+  const int error = errno;
+  State& s = state();
+  const std::shared_lock lock(s.mutex);
+  std::shared_ptr<FileSink> same = s.file && s.file->path() == path ? s.file->duplicate() : nullptr;
+  errno = error;
+  return same;
+}
+
+}  // namespace
+
 Status configure(const Config& config) {
   std::vector<spdlog::sink_ptr> sinks;
   std::shared_ptr<FileSink> file;
   if (config.to_stdout) sinks.push_back(std::make_shared<spdlog::sinks::stdout_sink_mt>());
   if (!config.file.empty()) {
-    const int fd = FileSink::open(config.file);
-    if (fd < 0) {
+    file = open_file(config.file);
+    if (!file) {
       return Error{fmt::format("Cannot open the log file {}: {}; give a path that this user may write.", config.file,
                                std::strerror(errno))};
     }
-    file = std::make_shared<FileSink>(config.file, fd);
     sinks.push_back(file);
   }
   const auto facility = facility_number(config.syslog_facility);

@@ -150,6 +150,17 @@ TEST_F(LogTest, ReopenKeepsTheFileWhenThePathIsGone) {
   std::filesystem::remove_all(moved);
 }
 
+TEST_F(LogTest, ConfiguringAgainKeepsTheFileWhenThePathIsGone) {
+  start();
+  const std::filesystem::path moved = directory_.string() + "-moved";
+  std::filesystem::rename(directory_, moved);
+  start({.level = Level::kWarning});
+  warning("kept");
+  EXPECT_THAT(read((moved / "x.log").string()), HasSubstr("WARNING kept"));
+  EXPECT_FALSE(configure({.to_stdout = false, .file = path_ + ".other"})) << "another path is another matter";
+  std::filesystem::remove_all(moved);
+}
+
 TEST_F(LogTest, ThreadsAndReopensLoseNothing) {
   start();
   constexpr int kThreads = 4;
