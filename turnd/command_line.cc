@@ -93,6 +93,12 @@ std::string describe_stray(const std::vector<char*>& arguments, const char* stra
                      name);
 }
 
+const Occurrence* last_of(const Scan& scan, std::string_view name) {
+  const auto it = std::find_if(scan.options.rbegin(), scan.options.rend(),
+                               [&](const Occurrence& occurrence) { return occurrence.option->name == name; });
+  return it == scan.options.rend() ? nullptr : &*it;
+}
+
 Scan scan(int argc, char** argv) {
   Scan out;
   const std::vector<char*> given(argv + 1, argv + std::max(argc, 1));  // getopt_long moves them about
@@ -112,14 +118,12 @@ Scan scan(int argc, char** argv) {
       out.options.push_back({option_of(code), optarg, code < kFirstLong});
     }
   }
+  // turnd --check-config FILE
+  if (last_of(out, "check-config") != nullptr && last_of(out, "config") == nullptr && optind + 1 == argc) {
+    out.options.push_back({find_option("config"), argv[optind++], false});
+  }
   for (int i = optind; i < argc; ++i) out.strays.push_back(describe_stray(given, argv[i]));
   return out;
-}
-
-const Occurrence* last_of(const Scan& scan, std::string_view name) {
-  const auto it = std::find_if(scan.options.rbegin(), scan.options.rend(),
-                               [&](const Occurrence& occurrence) { return occurrence.option->name == name; });
-  return it == scan.options.rend() ? nullptr : &*it;
 }
 
 // With any of these the command line says itself who may relay, and no secret is generated.
@@ -333,6 +337,7 @@ CommandLine parse_command_line(int argc, char** argv, const Environment& environ
     return out;
   }
   Draft draft;
+  draft.environment = &environment;
   for (const std::string& error : scanned.errors) draft.fail(error);
   if (!draft.failed()) draft.config.origin = find_origin(scanned, environment, draft);
   for (const std::string& stray : scanned.strays) draft.report(Finding::Kind::kIgnored, stray);

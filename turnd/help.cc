@@ -58,7 +58,7 @@ Examples:
         A relay behind 1:1 NAT for Mattermost Calls, with everything on the command line.
   turnd -n --static-auth-secret=SECRET --realm=example.org --only-peer-ip=10.0.0.5:8443
         Relay to one media server and to nothing else.
-  turnd -c /etc/turnserver.conf --check-config
+  turnd --check-config /etc/turnserver.conf
         Report everything that is wrong with a file.
 
 Exit codes: 0 stopped as asked; 1 failed while running; 2 bad command line or configuration;

@@ -49,7 +49,7 @@ const Option kRows[] = {
   {.name = "no-config", .letter = 'n', .arg = Arg::kNone, .pass = Pass::kCommandLineOnly, .group = kCommand,
    .help = "Read no configuration file."},
   {.name = "check-config", .arg = Arg::kNone, .pass = Pass::kCommandLineOnly, .group = kCommand,
-   .help = "Explain command line and configuration file, with every fault, what is unsafe and what is ignored, and exit; nothing is opened or written."},
+   .help = "Explain command line and configuration file (which may stand behind it without -c), with every fault, what is unsafe and what is ignored, and exit; nothing is opened or written."},
   {.name = "json", .arg = Arg::kNone, .pass = Pass::kCommandLineOnly, .group = kCommand,
    .help = "With --check-config, report as one JSON object."},
   {.name = "state-dir", .pass = Pass::kCommandLineOnly, .group = kCommand, .metavar = "DIR",

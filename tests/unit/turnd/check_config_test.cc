@@ -82,6 +82,17 @@ TEST_F(CheckConfig, ErrorsGoToStandardErrorWithTheExitCode) {
   EXPECT_THAT(section(report, "ignored"), ElementsAre(HasSubstr("test.conf:3: raw-public-keys: needs OpenSSL 3.2")));
 }
 
+TEST_F(CheckConfig, TheFileMayStandBehindIt) {
+  const std::string file = directory_.write("named.conf", kSafe);
+  for (const auto& arguments : {std::vector<std::string>{"--check-config", file}, {file, "--check-config"}}) {
+    const CommandLine line = parse(arguments);
+    EXPECT_EQ(line.config.origin.path, file);
+    EXPECT_THAT(line.errors, IsEmpty());
+    EXPECT_THAT(section(line.out, "ignored"), IsEmpty());
+  }
+  EXPECT_THAT(parse({"--check-config", file + ".missing"}).errors, ElementsAre(HasSubstr("no such file")));
+}
+
 TEST_F(CheckConfig, WorksWithoutAFile) {
   const CommandLine line = parse({"-n", "--no-auth", "--check-config"});
   EXPECT_THAT(line.out, HasSubstr("\nthe configuration is valid\n"));
