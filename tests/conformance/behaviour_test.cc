@@ -34,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(Conformance, Behaviour, testing::Values(Kind::kEngine, 
                          [](const auto& kind) { return kind.param == Kind::kEngine ? "engine" : "binary"; });
 
 TEST_P(Behaviour, NBD_001_NBD_003_NBD_005_NBD_006_every_binding_answer_tells_the_addresses) {
-  for (const std::size_t server : {0, 1, 2, 3}) {
+  for (const std::size_t server : {0U, 1U, 2U, 3U}) {
     Client& c = client({}, server);
     const Answer answer = c.binding();
     ASSERT_TRUE(succeeded(answer)) << server;

@@ -262,7 +262,7 @@ TEST_P(ThirdParty, TPA_009_a_password_does_not_take_over_a_tokens_session_nor_th
 TEST_P(ThirdParty, TPA_010_the_mac_keys_size_goes_with_the_mac) {
   stranger();
   Grant grant = party().grant();
-  for (const std::size_t size : {0, 16, 19, 21, 32, 64}) {
+  for (const std::size_t size : {0U, 16U, 19U, 21U, 32U, 64U}) {
     grant.token.mac_key = key_material(size, 3);
     EXPECT_TRUE(failed(party().allocate(grant), 401)) << size;
   }
@@ -284,7 +284,7 @@ TEST_P(ThirdParty, TPA_010_coturns_clients_use_16_bytes_of_20) {
   ASSERT_TRUE(succeeded(answer));
   EXPECT_TRUE(stun::verify_integrity(answer.view(), Bytes(grant.token.mac_key).first(16))) << "and so do its answers";
   EXPECT_TRUE(succeeded(client_->exchange(party().message(Method::kRefresh, grant, {}, false))));
-  for (const std::size_t used : {0, 15, 17, 19}) {
+  for (const std::size_t used : {0U, 15U, 17U, 19U}) {
     stranger();
     grant.used = used;
     EXPECT_TRUE(failed(party().allocate(grant), 401)) << used;
