@@ -184,7 +184,11 @@ Result<net::UniqueFd> FileKeeper::open(const std::string& path) const {
     if (it != paths_.end()) fd = ask(static_cast<std::size_t>(it - paths_.begin()), error);
     if (fd) return fd;
   }
-  return cannot("read", path, error);
+  Error out = cannot("read", path, error);
+  if (pid_ != 0 && (error == EACCES || error == EPERM)) {
+    out.text += "; as root only files that were named at the start are read, so let proc-user read it, or restart";
+  }
+  return out;
 }
 
 Result<std::string> FileKeeper::read(const std::string& path) const {

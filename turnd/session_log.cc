@@ -161,7 +161,9 @@ void write_end(const Event& event, const Rules& rules) {
             usage_text(allocation.client_usage));
   log::info("{}: peer usage: realm=<{}>, username=<{}>, {}", names.session, names.realm, names.user,
             usage_text(allocation.peer_usage));
-  closed.write(closed_text(names, allocation, event.reason));
+  // coturn has no words of its own for a Refresh with lifetime 0.
+  const bool by_client = is_coturn(rules.format) && event.reason == "deleted by the client";
+  closed.write(closed_text(names, allocation, by_client ? "allocation timeout" : event.reason));
   log::info("{}: delete: realm=<{}>, username=<{}>", names.session, names.realm, names.user);
 }
 

@@ -85,7 +85,7 @@ TEST_F(SessionLogTest, LinesOfASessionAsCoturn46WritesThem) {
   event(Event::Kind::kChannelBound);
   log_->on_request({allocation_.tuple, &allocation_, stun::Method::kChannelBind, std::nullopt, nullptr});
   log_->on_request({allocation_.tuple, &allocation_, stun::Method::kCreatePermission, stun::Code::kForbidden, nullptr});
-  event(Event::Kind::kAllocationDeleted, "allocation timeout");
+  event(Event::Kind::kAllocationDeleted, "deleted by the client");
   event(Event::Kind::kPermissionRemoved);
   const std::vector<std::string> all = lines();
   const std::vector<std::string> expected = {
