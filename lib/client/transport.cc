@@ -42,6 +42,7 @@ class StreamTransport final : public Transport {
         server_(server),
         local_(net::local_address(stream_->fd()).value_or(Address{})),
         timeout_(timeout) {}
+  ~StreamTransport() override { stream_->end_output(); }
 
   Status send(Bytes message) override {
     const TimePoint until = mono() + timeout_;

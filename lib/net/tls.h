@@ -103,6 +103,7 @@ struct TlsClientRules {
   bool verify = false;
   std::string certificate_file, key_file;  // client certificate; empty: none
   std::optional<TlsVersion> maximum;
+  bool resume = true;  // sessions that the server gave, in later handshakes
 };
 // Holds its own SSL_CTX; streams and sessions made from one share its session cache (resumption).
 class TlsClientContext {

@@ -63,7 +63,8 @@ Status fill(SSL_CTX* context, bool datagrams, TlsClientContext::Impl& impl) {
                    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_session_cache_mode(
+      context, impl.rules.resume ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
   SSL_CTX_set_ex_data(context, impl_index(), &impl);
   SSL_CTX_sess_set_new_cb(context, on_new_session);
   if (impl.rules.maximum) {

@@ -1,4 +1,4 @@
-"""Runs `turn-probe load` and hands back what it measured."""
+"""Runs `turn-probe load` or `bench_stream` and hands back what it measured."""
 
 import json
 import subprocess
@@ -26,6 +26,17 @@ def run(probe, server, place, options, *, allocations, duration, warm_up, peer_a
     if done.returncode != 0:
         raise LoadFailed(f'{" ".join(argv)} ended with {done.returncode}: {done.stderr.strip()}')
     return json.loads(done.stdout)['checks'][0]['evidence']
+
+
+def run_stream(bench_stream, server, place, scenario, *, clients, duration, warm_up, timeout=300):
+    """The evidence of one run of clients on streams."""
+    address = server.tls_address if scenario.tls else server.address
+    argv = [*place.prefix(), bench_stream, scenario.stream, address, '--secret', servers.SECRET, '--server-pid', str(server.pid),
+            '--for', str(duration), '--warm-up', str(warm_up), '--clients', str(clients), *scenario.options]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode != 0:
+        raise LoadFailed(f'{" ".join(argv)} ended with {done.returncode}: {done.stderr.strip()}')
+    return json.loads(done.stdout)
 
 
 def await_ready(probe, server, place, peer_address=None):

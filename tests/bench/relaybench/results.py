@@ -51,6 +51,7 @@ class Results:
             row['pps'] = _median(self.values(scenario, name, 'delivered_pps', 1))
             row['loss'] = _median(self.values(scenario, name, 'loss_percent', 1))
             row['server_cores'] = _median(self.values(scenario, name, 'server.cores', 1))
+            row['resident'] = _median(self.values(scenario, name, 'server.resident_bytes', 1 / 1048576))
             row['generator_cores'] = _median(self.values(scenario, name, 'generator.cores', 1))
             row['extra'] = [(title, form.format(_median(self.values(scenario, name, key, scale)) or 0))
                             for key, title, scale, form in scenario.extra]
@@ -63,8 +64,8 @@ class Results:
         others = [s for s in chosen if s.metric != scenarios.CPU]
         if relay:
             lines += ['| scenario | server | CPU us/packet (min-max) | packets per CPU-second | delivered pkt/s | loss % | server / '
-                      'generator core % | ' + ' | '.join(f'{base} / it' for base in names) + ' |',
-                      '|---|---|---|---|---|---|---|' + '---|' * len(names)]
+                      'generator core % | RSS MiB | ' + ' | '.join(f'{base} / it' for base in names) + ' |',
+                      '|---|---|---|---|---|---|---|---|' + '---|' * len(names)]
             for scenario in relay:
                 for row in self.rows(scenario, names):
                     lines.append(_relay_row(scenario, row, names))
@@ -86,6 +87,7 @@ def _relay_row(scenario, row, names):
     return (f'| {scenario.title} | {row["server"]} | {row["median"]:.2f} ({row["low"]:.2f}-{row["high"]:.2f}) | '
             f'{1e6 / row["median"]:,.0f} | {row["pps"]:,.0f} | {_number(row["loss"], "{:.3f}")} | '
             f'{100 * (row["server_cores"] or 0):.0f} / {100 * (row["generator_cores"] or 0):.0f} | '
+            f'{_number(row["resident"], "{:.1f}")} | '
             + ' | '.join(_ratio(row, base) for base in names) + ' |')
 
 

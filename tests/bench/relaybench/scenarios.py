@@ -1,4 +1,4 @@
-"""What is measured: each scenario is a run of `turn-probe load` against a fresh server."""
+"""What is measured: each scenario is a run of `turn-probe load`, or for clients on streams of `bench_stream`, against a fresh server."""
 
 import dataclasses
 
@@ -14,6 +14,8 @@ class Scenario:
     allocations: int = 0      # instead of the driver's
     duration: float = 0.0     # instead of the driver's
     extra: tuple = ()         # further metrics that the tables show: (key, title, scale, format)
+    stream: str = ''          # 'relay' or 'handshakes': bench_stream does this, not turn-probe
+    tls: bool = False         # on the TLS port
 
 
 CPU = 'server.cpu_us_per_packet'
@@ -33,6 +35,28 @@ def _latency(direction):
                     scale=1000.0, extra=extra)
 
 
+# What coturn 4.6 ends up with, whatever a client offers.
+SAME_TLS = ('--tls', '1.2')
+STREAM_CLIENTS = 50
+
+
+def _stream(transport, direction):
+    """Clients that write eight packets at once; a peer that sends runs of four, as an SFU does for a video frame."""
+    run = '8' if direction == 'up' else '4'
+    tls = transport == 'tls'
+    words = 'writes of 8' if direction == 'up' else 'runs of 4 from the peer'
+    return Scenario(f'{transport}-{direction}', f'{transport.upper()} client, 1100 B, {words}, {direction}',
+                    ('--transport', transport, '--direction', direction, '--run', run, '--size', '1100', *(SAME_TLS if tls else ())),
+                    CPU, 'us', allocations=STREAM_CLIENTS, stream='relay', tls=tls)
+
+
+def _handshakes(kind, version, resumed):
+    return Scenario(f'handshakes{version.replace(".", "")}-{kind}', f'TLS {version} at most, {kind} handshake and a Binding request',
+                    ('--transport', 'tls', '--tls', version, *(('--resumed',) if resumed else ())),
+                    'server.cpu_us_per_handshake', 'us', stream='handshakes', tls=True,
+                    extra=(('server.handshakes_per_cpu_second', 'per CPU-second', 1.0, '{:.0f}'),))
+
+
 ALL = [
     _flat('singles-up', '172 B singles, up', 'up', 172, 1),
     _flat('singles-down', '172 B singles, down', 'down', 172, 1),
@@ -48,16 +72,28 @@ ALL = [
              'server.cpu_us_per_allocation', 'us', allocations=2000, duration=0.5),
     Scenario('setup-sha256', 'CPU per allocate and bind, 2,000 allocations, SHA-256 where offered', ('--rate', '1000'),
              'server.cpu_us_per_allocation', 'us', allocations=2000, duration=0.5),
+    _stream('tcp', 'up'),
+    _stream('tcp', 'down'),
+    _stream('tls', 'up'),
+    _stream('tls', 'down'),
+    _handshakes('full', '1.2', False),
+    _handshakes('resumed', '1.2', True),
+    _handshakes('full', '1.3', False),
+    _handshakes('resumed', '1.3', True),
+    Scenario('idle-tcp', 'memory per idle TCP allocation with a channel, 1,000 clients', ('--transport', 'tcp'),
+             'server.memory_bytes_per_allocation', 'KiB', scale=1 / 1024, allocations=1000, duration=0.2, stream='relay'),
+    Scenario('idle-tls', 'memory per idle TLS allocation with a channel, 1,000 clients', ('--transport', 'tls', *SAME_TLS),
+             'server.memory_bytes_per_allocation', 'KiB', scale=1 / 1024, allocations=1000, duration=0.2, stream='relay', tls=True),
 ]
 
 BY_NAME = {scenario.name: scenario for scenario in ALL}
 
 
 def choose(names):
-    """The scenarios of a comma-separated list; 'all', or a prefix such as 'runs4'."""
+    """The scenarios of a comma-separated list; 'all', 'streams' (all with clients on streams), or a prefix such as 'runs4'."""
     chosen = []
-    for name in names.split(','):
-        found = [s for s in ALL if name in ('all', s.name) or s.name.startswith(name + '-')]
+    for name in names.replace('_', '-').split(','):
+        found = [s for s in ALL if name in ('all', s.name) or s.name.startswith(name + '-') or (name == 'streams' and s.stream)]
         if not found:
             raise ValueError(f"no scenario '{name}'; there are: {', '.join(BY_NAME)}")
         chosen += [s for s in found if s not in chosen]
