@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'interop'))
 
 from lib import certificates, processes, servers, testing, turn, turn_stream  # noqa: E402
+from lib.steady import Steady  # noqa: E402
 
 QUEUE = 64 * 1024
 FLOOD = 20000  # datagrams of a kilobyte, many times what fits anywhere
@@ -26,41 +27,6 @@ def small_socket(address):
     sock.settimeout(10)
     sock.connect(address)
     return sock
-
-
-class Steady:
-    """A client that exchanges a packet with its peer every few milliseconds, and knows each that was lost."""
-
-    def __init__(self, client, peer):
-        self.client, self.peer = client, peer
-        self.sent = self.lost = 0
-        self.worst = 0.0
-        client.allocate()
-        client.bind(0x4000, peer.address)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stop.is_set():
-            data = struct.pack('!I', self.sent) + bytes(160)
-            began = time.monotonic()
-            self.client.send_channel(0x4000, data)
-            self.sent += 1
-            try:
-                got, source = self.peer.receive(5)
-                self.peer.send(got, source)
-                if got != data or self.client.receive(5)[1] != data:
-                    self.lost += 1
-            except (TimeoutError, turn.NoAnswer):
-                self.lost += 1
-            self.worst = max(self.worst, time.monotonic() - began)
-            time.sleep(0.003)
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
-        return self
 
 
 class SlowReader(testing.TestCase):
@@ -113,8 +79,8 @@ class SlowReader(testing.TestCase):
         for steady in others:
             processes.until(lambda steady=steady: steady.sent > 50, 'packets of another client')
             steady.stop()
-            self.assertEqual(steady.lost, 0, f'{steady.lost} of {steady.sent} lost')
-            print(f'another client: {steady.sent} packets, none lost, the slowest took {steady.worst * 1000:.1f} ms')
+            self.assertEqual(steady.lost, 0, str(steady))
+            print(f'another client: {steady}')
 
     def check_slow_reader(self, transport):
         others = [Steady(self.client(other), self.peer()) for other in ('udp', 'tcp')]
