@@ -25,6 +25,7 @@ struct Setting {
 struct Draft {
   Config config;
   std::vector<Finding> findings;
+  const Environment* environment = nullptr;
   std::vector<Setting> settings;  // in the order in which they took effect
 
   std::string certificate;  // whose it is and until when; set by check_certificate()

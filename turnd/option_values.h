@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "turnd/config.h"
+#include "turnd/options.h"
 
 namespace turnkit::turnd {
 
@@ -39,7 +40,8 @@ struct RealmOption {
 Result<RealmOption> parse_realm_option(std::string_view text);
 // An address or host name with a port, which may be left out where there is a default; names are resolved now. Never
 // an empty list.
-Result<std::vector<Address>> parse_endpoint(std::string_view text, std::uint16_t default_port = 0);
+Result<std::vector<Address>> parse_endpoint(std::string_view text, const Environment& environment,
+                                            std::uint16_t default_port = 0);
 // A DNS name whose last label is not a number, so that a mistyped IPv4 address is not one.
 bool is_host_name(std::string_view name);
 // A host name for SNI, in lower case; "*." in front stands for one label.

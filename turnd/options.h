@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,7 +66,9 @@ struct Environment {
   bool search_system = true;          // look into /etc and /usr/local/etc too
   uid_t uid = 0;
   unsigned cpus = 1;
-  std::string host_name;              // the realm when none is given
+  std::string host_name;  // the realm when none is given
+  // Addresses of host names that options give; empty: the system's resolver. Its error names the host.
+  std::function<Result<std::vector<IpAddress>>(const std::string&)> resolve;
   Random* random = nullptr;           // for generated secrets
   const Config* running = nullptr;    // of a reload: the configuration in force, whose file is read again
   const FileKeeper* files = nullptr;  // of a reload: opens what turnd may no longer open itself

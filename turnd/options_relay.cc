@@ -65,7 +65,7 @@ Status channel_numbers(Draft& draft, std::string_view value) {
 
 template <auto Member, std::uint16_t Port>
 Status alternate(Draft& draft, std::string_view value) {
-  const Result<std::vector<Address>> addresses = parse_endpoint(value, Port);
+  const Result<std::vector<Address>> addresses = parse_endpoint(value, *draft.environment, Port);
   if (!addresses) return addresses.error();
   std::vector<Address>& list = draft.config.*Member;
   for (const Address& address : *addresses) {

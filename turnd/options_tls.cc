@@ -21,7 +21,7 @@ Status dh_bits(Draft& draft, std::string_view value) {
 
 template <auto Member>
 Status backend(Draft& draft, std::string_view value) {
-  const Result<std::vector<Address>> addresses = parse_endpoint(value);
+  const Result<std::vector<Address>> addresses = parse_endpoint(value, *draft.environment);
   if (!addresses) return addresses.error();
   draft.config.*Member = addresses->front();
   return {};

@@ -123,7 +123,8 @@ Result<RealmOption> parse_realm_option(std::string_view text) {
   return out;
 }
 
-Result<std::vector<Address>> parse_endpoint(std::string_view text, std::uint16_t default_port) {
+Result<std::vector<Address>> parse_endpoint(std::string_view text, const Environment& environment,
+                                            std::uint16_t default_port) {
   const char* expected =
       default_port == 0 ? "expected HOST:PORT, such as 127.0.0.1:8443 or [::1]:8443" : "expected HOST or HOST:PORT";
   const auto address = default_port == 0 ? Address::parse(text) : Address::parse(text, default_port);
@@ -140,7 +141,9 @@ Result<std::vector<Address>> parse_endpoint(std::string_view text, std::uint16_t
   }
   const std::string_view host = text.substr(0, colon);
   if (port == 0 || !is_host_name(host)) return Error{expected};
-  const Result<std::vector<IpAddress>> ips = net::resolve(std::string(host));
+  const std::string name(host);
+  const Result<std::vector<IpAddress>> ips =
+      environment.resolve == nullptr ? net::resolve(name) : environment.resolve(name);
   if (!ips) return ips.error();
   std::vector<Address> out;
   for (const IpAddress& ip : *ips) out.push_back({ip, port});

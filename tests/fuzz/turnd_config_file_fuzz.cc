@@ -45,8 +45,12 @@ void check_config(const turnd::Config& config) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const int fd = ::memfd_create("turnd.conf", MFD_CLOEXEC);
   static SystemRandom random;
-  const std::string marked =
-      "user=alice:" + std::string(kMarker) + "\nstatic-auth-secret=" + std::string(kMarker) + "\n";
+  std::string marked;
+  for (const char* key :
+       {"user=alice:", "static-auth-secret=", "realm-user=r:bob:", "pkey-pwd=", "stateless-nonce-secret="}) {
+    marked += key + std::string(kMarker) + "\n";
+  }
+  marked += "oauth-key=kid:" + std::string(kMarker) + "AAAAAAAAAAAAAAAAAAAAAAAAA=\nno-tls\nno-dtls\n";
   const std::string text = marked + std::string(data, data + size);
   require(fd >= 0 && ::ftruncate(fd, 0) == 0, "there is a file");
   require(::pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()), "the file is written");
@@ -65,6 +69,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   turnd::Environment environment;
   environment.host_name = "fuzz";
   environment.search_system = false;
+  environment.resolve = [](const std::string& host) -> Result<std::vector<IpAddress>> {
+    if (host.size() % 2 == 0) return Error{"cannot resolve a name"};
+    return std::vector<IpAddress>{IpAddress::v4(192, 0, 2, 1)};
+  };
   environment.random = &random;
   const turnd::CommandLine line = turnd::parse_command_line(3, argv, environment);
   require(line.run == line.errors.empty(), "it runs unless there are errors");
@@ -72,5 +80,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_messages(line.errors);
   check_messages(line.warnings);
   if (line.run) check_config(line.config);
+
+  for (std::string form : {"--json", "--verbose"}) {
+    std::string check = "--check-config";
+    char* check_argv[] = {program.data(), option.data(), path.data(), check.data(), form.data(), nullptr};
+    const turnd::CommandLine checked = turnd::parse_command_line(5, check_argv, environment);
+    require(!checked.run, "a check does not run");
+    require(checked.exit_code >= line.exit_code, "a check finds every fault");
+    require(checked.out.find(kMarker) == std::string::npos, "a report shows no secret");
+  }
   return 0;
 }

@@ -91,18 +91,28 @@ TEST(ParseRealmOption, KnowsThreeLimits) {
 }
 
 TEST(ParseEndpoint, TakesAddressesAndNames) {
-  const auto one = [](std::string_view text, std::uint16_t port = 0) {
-    const Result<std::vector<Address>> addresses = parse_endpoint(text, port);
-    return addresses ? addresses->front().to_string() : "error: " + addresses.error().text;
+  Environment environment;
+  environment.resolve = [](const std::string& host) -> Result<std::vector<IpAddress>> {
+    if (host != "two.test") return Error{"cannot resolve " + host};
+    return std::vector<IpAddress>{IpAddress::v4(192, 0, 2, 1), *IpAddress::parse("2001:db8::1")};
   };
-  EXPECT_EQ(one("192.0.2.1:80"), "192.0.2.1:80");
-  EXPECT_EQ(one("192.0.2.1", 3478), "192.0.2.1:3478");
-  EXPECT_EQ(one("2001:db8::1", 3478), "[2001:db8::1]:3478");
-  EXPECT_EQ(one("[2001:db8::1]:5", 3478), "[2001:db8::1]:5");
-  EXPECT_EQ(one("localhost:8080").substr(one("localhost:8080").rfind(':')), ":8080");
-  for (const char* text :
-       {"", "192.0.2.1", "192.0.2.1:0", "0.0.0.0:80", ":80", "a b:80", "host:99999", "host:", "1.2.3:4"}) {
-    EXPECT_TRUE(one(text).starts_with("error: ")) << text;
+  const auto all = [&](std::string_view text, std::uint16_t port = 0) {
+    const Result<std::vector<Address>> addresses = parse_endpoint(text, environment, port);
+    if (!addresses) return "error: " + addresses.error().text;
+    std::string out;
+    for (const Address& address : *addresses) out += (out.empty() ? "" : " ") + address.to_string();
+    return out;
+  };
+  EXPECT_EQ(all("192.0.2.1:80"), "192.0.2.1:80");
+  EXPECT_EQ(all("192.0.2.1", 3478), "192.0.2.1:3478");
+  EXPECT_EQ(all("2001:db8::1", 3478), "[2001:db8::1]:3478");
+  EXPECT_EQ(all("[2001:db8::1]:5", 3478), "[2001:db8::1]:5");
+  EXPECT_EQ(all("two.test:8080"), "192.0.2.1:8080 [2001:db8::1]:8080");
+  EXPECT_EQ(all("two.test", 3478), "192.0.2.1:3478 [2001:db8::1]:3478");
+  EXPECT_EQ(all("none.test", 3478), "error: cannot resolve none.test");
+  for (const char* text : {"", "192.0.2.1", "192.0.2.1:0", "0.0.0.0:80", ":80", "a b:80", "two.test:99999",
+                           "two.test:", "two.test", "1.2.3:4"}) {
+    EXPECT_TRUE(all(text).starts_with("error: expected")) << text << ": " << all(text);
   }
 }
 

@@ -54,6 +54,10 @@ class CommandLineTest : public ::testing::Test {
     environment_.host_name = "host.test";
     environment_.uid = 1000;
     environment_.random = &random_;
+    environment_.resolve = [](const std::string& host) -> Result<std::vector<IpAddress>> {
+      if (host != "two.test") return Error{"cannot resolve " + host};
+      return std::vector<IpAddress>{IpAddress::v4(192, 0, 2, 1), *IpAddress::parse("2001:db8::1")};
+    };
   }
 
   CommandLine parse(std::vector<std::string> arguments) {
