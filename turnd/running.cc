@@ -80,6 +80,7 @@ Credentials::Credentials(Config& config, const auth::NonceKey& nonce_key)
     }
   }
   forget_passwords(config);
+  if (const auto advice = users_.advice()) log::warning("{}", *advice);
   std::vector<const auth::CredentialStore*> stores;
   if (!config.users.empty()) stores.push_back(&users_);
   if (!config.rest_secrets.empty()) stores.push_back(&secrets_);

@@ -86,7 +86,7 @@ std::optional<Refusal> Engine::parse_wish(const Request& request, AllocateWish& 
   // RFC 8016, section 3.1.2.
   if (const auto ticket = message.find(Attr::kMobilityTicket)) {
     if (!config().mobility) return Code::kMobilityForbidden;
-    if (!ticket->value.empty()) return Code::kBadRequest;
+    if (!ticket->value.empty()) return Refusal{Code::kBadRequest, "MOBILITY-TICKET must be empty in Allocate"};
     wish.mobile = true;
   }
 
@@ -123,8 +123,10 @@ std::optional<Refusal> Engine::parse_wish(const Request& request, AllocateWish& 
 
   // Step 7: REQUESTED-ADDRESS-FAMILY.
   if (requested && !family) return Refusal{Code::kBadRequest, "REQUESTED-ADDRESS-FAMILY is malformed"};
-  if (requested && !family_exists) return Code::kAddressFamilyNotSupported;
-  if (!additional && !ports_.supports(wish.family)) return Code::kAddressFamilyNotSupported;
+  if (requested && !family_exists) return Refusal{Code::kAddressFamilyNotSupported, "There is no such family"};
+  if (!additional && !ports_.supports(wish.family)) {
+    return Refusal{Code::kAddressFamilyNotSupported, "The server has no relay address of this family"};
+  }
 
   // Step 8: EVEN-PORT.
   if (even_port) {
@@ -195,7 +197,7 @@ Outcome Engine::on_allocate(const Request& request) {
 
   // RFC 8656, section 21.4: never serve clients behind 6to4 or Teredo.
   if (request.tuple.client.ip.is_teredo() || request.tuple.client.ip.is_6to4())
-    return refuse(request, Code::kForbidden);
+    return refuse(request, {Code::kForbidden, "Clients behind 6to4 and Teredo are not served"});
 
   if (auto elsewhere = redirect(request)) return *std::move(elsewhere);
   if (config().draining) return refuse(request, {Code::kForbidden, "Server is draining"});
@@ -220,7 +222,7 @@ Outcome Engine::on_allocate(const Request& request) {
   }
 
   Opened opened;
-  if (const auto error = open_legs(request, wish, opened)) return refuse(request, *error);
+  if (const auto error = open_legs(request, wish, opened)) return refuse(request, {*error, "No relayed port is free"});
 
   auto owned = std::make_unique<Allocation>();
   Allocation& allocation = *owned;

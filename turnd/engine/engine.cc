@@ -83,7 +83,9 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
   Allocation* subject = request.allocation;
   const bool binds = message.method() == Method::kConnectionBind;
   // RFC 6062, section 5.4. At once: a challenge would be larger than such a request, and its source is not proven.
-  if (binds && !is_stream(tuple.transport)) return refuse(request, Code::kBadRequest);
+  if (binds && !is_stream(tuple.transport)) {
+    return refuse(request, {Code::kBadRequest, "ConnectionBind works over TCP and TLS only"});
+  }
   if (subject == nullptr && binds) subject = find_connection(message, now);
   if (subject == nullptr && message.method() == Method::kRefresh && message.has(Attr::kMobilityTicket)) {
     if (!config().mobility) return refuse(request, Code::kMobilityForbidden);
@@ -330,17 +332,23 @@ Outcome Engine::refresh(const Request& request, bool moves) {
   std::optional<Family> only;
   if (const auto attribute = request.message.find(Attr::kRequestedAddressFamily)) {
     const auto value = stun::decode_address_family(attribute->value);
-    if (!value) return refuse(request, Code::kBadRequest);
-    if (*value != 1 && *value != 2) return refuse(request, Code::kPeerAddressFamilyMismatch);
+    if (!value) return refuse(request, {Code::kBadRequest, "REQUESTED-ADDRESS-FAMILY is malformed"});
+    if (*value != 1 && *value != 2)
+      return refuse(request, {Code::kPeerAddressFamilyMismatch, "There is no such family"});
     only = static_cast<Family>(*value);
   }
   std::chrono::seconds lifetime{0};
   const auto asked = request.message.find(Attr::kLifetime);
-  if (asked && !stun::decode_u32(asked->value)) return refuse(request, Code::kBadRequest);
+  if (asked && !stun::decode_u32(asked->value)) {
+    return refuse(request, {Code::kBadRequest, "LIFETIME is malformed"});
+  }
   const bool deletes = asked && *stun::decode_u32(asked->value) == 0;
   if (only && !allocation.has_leg(*only, request.now.mono)) {
     const bool repeated = deletes && allocation.half_deletion_id == request.message.transaction_id();
-    if (!repeated) return refuse(request, Code::kPeerAddressFamilyMismatch);
+    if (!repeated) {
+      return refuse(request,
+                    {Code::kPeerAddressFamilyMismatch, "The allocation has no relayed address of this family"});
+    }
   }
   if (!deletes) lifetime = *granted_lifetime(request);
 

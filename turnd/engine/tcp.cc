@@ -51,10 +51,15 @@ Outcome Engine::on_connect(const Request& request) {
   Allocation& allocation = *request.allocation;
   const auto attribute = request.message.find(Attr::kXorPeerAddress);
   const auto peer = attribute ? decode_peer(attribute->value, request.message) : std::nullopt;
-  if (!peer || peer->port == 0 || allocation.tcp == nullptr) return refuse(request, Code::kBadRequest);
+  if (allocation.tcp == nullptr) return refuse(request, {Code::kBadRequest, "The allocation is for UDP"});
+  if (!peer || peer->port == 0) {
+    return refuse(request, {Code::kBadRequest, "XOR-PEER-ADDRESS is missing, malformed or without a port"});
+  }
   if (has_connection_to(allocation, *peer)) return refuse(request, Code::kConnectionAlreadyExists);
   if (const auto error = check_peer(allocation, *peer, false)) return refuse(request, *error);
-  if (allocation.tcp->size() >= config().max_tcp_connections) return refuse(request, Code::kInsufficientCapacity);
+  if (allocation.tcp->size() >= config().max_tcp_connections) {
+    return refuse(request, {Code::kInsufficientCapacity, "The allocation has its most connections"});
+  }
   // A client that connects on its new path is there.
   if (allocation.mobility) on_data_from(allocation, request.tuple);
 
@@ -142,9 +147,11 @@ Allocation* Engine::find_connection(const stun::MessageView& message, const Now&
 
 // RFC 6062, section 5.4. The request came on a stream, from the connection's owner where there is one.
 Outcome Engine::on_connection_bind(const Request& request) {
-  if (request.allocation != nullptr) return refuse(request, Code::kBadRequest);
+  if (request.allocation != nullptr) {
+    return refuse(request, {Code::kBadRequest, "A connection with an allocation cannot carry data"});
+  }
   Allocation* allocation = find_connection(request.message, request.now);
-  if (allocation == nullptr) return refuse(request, Code::kBadRequest);
+  if (allocation == nullptr) return refuse(request, {Code::kBadRequest, "CONNECTION-ID is unknown, bound or over"});
   const ConnectionId id = *stun::decode_u32(request.message.find(Attr::kConnectionId)->value);
   allocation->tcp->find(id)->state = PeerConnection::State::kBound;
   Request served = request;
