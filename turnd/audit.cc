@@ -157,6 +157,12 @@ void audit_relay(Draft& draft, const Environment& environment) {
     draft.report(Kind::kAdvice, config.proxy_protocol ? "proxy-protocol" : "tcp-proxy-port",
                  "whoever reaches the port can claim any address; let only the load balancer reach it");
   }
+  const bool told = config.users.empty() && config.rest_secrets.empty() && !config.oauth;  // settle() did
+  if (const std::string database = default_database(environment); !told && !database.empty()) {
+    draft.report(Kind::kAdvice, database +
+                                    ": coturn reads more users, secrets and denied peers from this database unless "
+                                    "another is named, and this version reads none; look whether it has any");
+  }
   if (environment.uid == 0 && !config.proc_uid) {
     draft.report(Kind::kUnsafe, "turnd would run as root: add proc-user=NAME, or start it as another user");
   }

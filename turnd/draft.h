@@ -86,6 +86,9 @@ struct Draft {
   }
 };
 
+// The database that coturn reads when none is named, where this host has it; empty otherwise.
+std::string default_database(const Environment& environment);
+
 // The rules between options and the values that depend on the host. settle_realm() comes before users are added,
 // settle() last.
 void settle_realm(Draft& draft, const Environment& environment);

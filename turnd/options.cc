@@ -2,6 +2,7 @@
 #include "turnd/options.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -30,7 +31,7 @@ void refuse_pair(Draft& draft, std::string_view one, std::string_view other, std
   draft.fail(one, fmt::format("cannot go together with {}; {}", draft.place(other), advice));
 }
 
-void settle_auth(Draft& draft) {
+void settle_auth(Draft& draft, const Environment& environment) {
   Config& config = draft.config;
   if (draft.no_auth && draft.lt_cred_mech) refuse_pair(draft, "no-auth", "lt-cred-mech", "remove one of the two");
   if (!draft.use_auth_secret.value_or(true) && !config.rest_secrets.empty()) {
@@ -50,6 +51,11 @@ void settle_auth(Draft& draft) {
     return;
   }
   if (!config.users.empty() || !config.rest_secrets.empty() || config.oauth) return;
+  if (const std::string database = default_database(environment); !database.empty()) {
+    draft.report(Kind::kIgnored, fmt::format("{}: coturn would read its users and secrets from this database, and this "
+                                             "version reads none",
+                                             database));
+  }
   draft.report(Kind::kAdvice,
                by_secrets
                    ? "use-auth-secret is on without any secret, so nobody can relay: add static-auth-secret=SECRET"
@@ -122,6 +128,14 @@ void settle_log(Draft& draft) {
 
 }  // namespace
 
+std::string default_database(const Environment& environment) {
+  if (!environment.search_system) return {};
+  for (const char* path : {"/var/db/turndb", "/usr/local/var/db/turndb", "/var/lib/turn/turndb"}) {
+    if (::access(path, F_OK) == 0) return path;
+  }
+  return {};
+}
+
 std::string suggestion(std::string_view name) {
   std::vector<std::string_view> names;
   for (const Option& option : option_table()) names.emplace_back(option.name);
@@ -181,7 +195,7 @@ void settle_realm(Draft& draft, const Environment& environment) {
 }
 
 void settle(Draft& draft, const Environment& environment) {
-  settle_auth(draft);
+  settle_auth(draft, environment);
   settle_tls(draft, environment);
   settle_listeners(draft);
   settle_relay(draft);

@@ -14,7 +14,7 @@ from lib import certificates, processes, servers, testing, turn, turn_stream  # 
 
 CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'configs')
 HOST = '127.0.0.1'  # in place of the guides' 10.7.7.7
-NO_GUIDES_FAULT = ('turnd would run as root',)  # that depends on who runs the test
+NO_GUIDES_FAULT = ('turnd would run as root', '/turndb: coturn')  # that depends on who runs the test, and where
 
 
 class Guides(testing.TestCase):
@@ -134,12 +134,14 @@ class Guides(testing.TestCase):
         if not os.path.exists(path):
             self.skipTest('the package coturn is not installed')
         findings = self.checked(path)['findings']
-        self.assertEqual([finding['text'] for finding in findings if finding['kind'] == 'ignored'], [])
+        self.assertEqual([finding['text'] for finding in findings if finding['kind'] == 'ignored'
+                          and not any(text in finding['text'] for text in NO_GUIDES_FAULT)], [])
         advice = [finding['text'] for finding in findings if finding['kind'] == 'advice']
         self.assertEqual(len([text for text in advice if 'no credentials are configured' in text]), 1, advice)
         turnd = self.started(servers.Turnd(common=('-c', path, '--pidfile=', '--log-file=stdout', '--no-stdout-log=off'),
                                            credentials=()))
-        warnings = [line for line in turnd.lines() if re.search(r'\b(WARNING|ERROR)\b', line)]
+        warnings = [line for line in turnd.lines() if re.search(r'\b(WARNING|ERROR)\b', line)
+                    and not any(text in line for text in NO_GUIDES_FAULT)]
         self.matches(warnings, [text for text in ('no credentials are configured', 'no realm is set')
                                 if any(text in line for line in advice)])
 
