@@ -73,6 +73,32 @@ TEST_F(StreamDoorTest, APortMayBeForTlsOrForPlainOnly) {
   EXPECT_EQ(taken.ask(binding()), Class::kSuccess);
 }
 
+// More than one turn begins: the others wait their turn, and none is forgotten.
+TEST_F(StreamDoorTest, ManyHandshakesAtOnceAllSucceed) {
+  config_.tls = server_tls();
+  start();
+  constexpr std::size_t kClients = 40;
+  const auto context = client_tls();
+  std::vector<std::unique_ptr<net::TlsStream>> clients;
+  in_worker(0, [&](Worker&) {
+    // While the worker is busy with this, all of them say hello.
+    for (std::size_t i = 0; i < kClients; ++i) {
+      net::UniqueFd fd = StreamPeer::connected(tcp_);
+      if (!wait_for(fd.get(), POLLOUT)) throw std::runtime_error("not connected");
+      clients.push_back(net::make_tls_client_stream(std::move(fd), context));
+      clients.back()->handshake();
+    }
+    return true;
+  });
+  for (const auto& client : clients) {
+    net::StreamIo io{};
+    while ((io = client->handshake()).state == net::StreamIo::State::kWantRead) {
+      ASSERT_TRUE(wait_for(client->fd(), POLLIN));
+    }
+    EXPECT_EQ(io.state, net::StreamIo::State::kDone);
+  }
+}
+
 TEST_F(StreamDoorTest, ANewConfigurationHoldsForNewConnections) {
   start();
   StreamPeer before(tcp_);

@@ -34,6 +34,7 @@ std::string_view drop_name(Drop drop) {
                                                                       "icmp_ignored",
                                                                       "client_away",
                                                                       "slow_reader",
+                                                                      "too_many_handshakes",
                                                                       "too_many_connections",
                                                                       "busy_worker"};
   const auto index = static_cast<std::size_t>(drop);

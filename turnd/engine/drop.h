@@ -41,7 +41,8 @@ enum class Drop : std::uint8_t {
   kIcmpIgnored,         // an ICMP error that TURN does not pass on
   kClientAway,          // the client of a mobile allocation has no path at present (RFC 8016)
   kSlowReader,          // the queue of a client on a stream is full
-  kTooManyConnections,  // a peer's TCP connection over the allocation's limit
+  kTooManyHandshakes,   // a ClientHello of DTLS beyond what a turn may begin; it will come again
+  kTooManyConnections,  // a peer's TCP connection over the allocation's limit, or a DTLS client over the server's
   kBusyWorker,          // the worker that has a moved client's allocation is behind with what others pass on
   kCount
 };

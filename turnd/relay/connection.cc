@@ -160,6 +160,7 @@ Connection::Step Connection::on_tls(Bytes start) {
 }
 
 Connection::Step Connection::shake_hands() {
+  if (!streams_.take_handshake()) return Step::kWait;
   const net::StreamIo io = tls_->handshake();
   switch (io.state) {
     case State::kDone:

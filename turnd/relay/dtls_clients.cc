@@ -58,9 +58,11 @@ void DtlsClients::on_datagram(Listener& listener, const FiveTuple& udp_tuple, By
 }
 
 void DtlsClients::on_stranger(Listener& listener, const FiveTuple& tuple, Bytes datagram, std::uint64_t hello) {
+  if (handshakes_ >= kHandshakesPerTurn) return worker_.drop(Drop::kTooManyHandshakes);
   auto session = gate_->receive(datagram, tuple.client, tuple.server, out_, worker_.loop().now().mono);
   send_all(listener, tuple);
   if (!session) return;
+  ++handshakes_;
   if (const auto old = clients_.find(tuple); old != clients_.end())
     end(*old->second, "DTLS association replaced", false);
   ConnectionTicket ticket;

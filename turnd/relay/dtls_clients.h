@@ -77,6 +77,7 @@ class DtlsClients {
   void adopt(DetachedDtls association, Listener& listener);
   [[nodiscard]] bool has(const engine::FiveTuple& tuple) const { return clients_.contains(tuple); }
   void sweep();
+  void end_turn() { handshakes_ = 0; }
   // Tells every client, at shutdown.
   void close_all();
   [[nodiscard]] std::size_t size() const { return clients_.size(); }
@@ -88,6 +89,8 @@ class DtlsClients {
     std::size_t operator()(const engine::FiveTuple& t) const noexcept { return hash_value(t); }
   };
   static constexpr std::size_t kMaxPlaintext = 16384;
+  // They cost as much as hundreds of packets: what comes beyond this is dropped, and the client sends it again.
+  static constexpr int kHandshakesPerTurn = 16;
 
   void on_stranger(Listener& listener, const engine::FiveTuple& tuple, Bytes datagram, std::uint64_t hello);
   void on_client(DtlsClient& client, Bytes datagram, std::uint8_t tos);
@@ -111,6 +114,7 @@ class DtlsClients {
   DtlsClient::List settled_;
   net::DtlsSession::Datagrams out_;    // emptied after each use
   std::vector<Bytes> messages_;        // likewise
+  int handshakes_ = 0;                 // begun in this turn
   std::unique_ptr<std::byte[]> join_;  // for heads that do not lie in front of their payload
 };
 

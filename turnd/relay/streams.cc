@@ -219,6 +219,7 @@ void Streams::sweep_tunnels() {
 void Streams::end_turn() {
   for (std::size_t i = 0; i < dirty_.size(); ++i) dirty_[i]->on_end_of_turn();
   dirty_.clear();
+  handshakes_ = 0;
   retired_.clear();
 }
 

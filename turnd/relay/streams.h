@@ -62,6 +62,9 @@ class Streams {
   // Has the client read again in the next turn, after others have had theirs.
   void read_again(StreamClient& client);
   void forget_reading(StreamClient& client);
+  // Whether one more step of a handshake may be done in this turn: they cost as much as hundreds of packets, and a
+  // crowd of them must not make media wait. Otherwise the descriptor stays readable, and the next turn asks again.
+  [[nodiscard]] bool take_handshake() { return ++handshakes_ <= kHandshakesPerTurn; }
   // A warning about what a stranger can bring about: at most one in ten seconds.
   void warn(std::string_view text);
   // Destroyed at the end of the turn.
@@ -71,6 +74,7 @@ class Streams {
 
  private:
   class Listener;
+  static constexpr int kHandshakesPerTurn = 8;
   static constexpr std::size_t kPeekBuffer = 32 * 1024;
 
   void accept_from(Listener& listener);
@@ -100,6 +104,7 @@ class Streams {
   std::vector<StreamClient*> reading_again_;
   std::vector<StreamClient*> reading_now_;
   TimePoint next_warning_{};
+  int handshakes_ = 0;  // in this turn
 };
 
 }  // namespace turnkit::relay

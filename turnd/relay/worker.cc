@@ -129,6 +129,7 @@ void Worker::end_turn() {
   forwarding_.flush();
   release_received();
   streams_.end_turn();
+  dtls_.end_turn();
 }
 
 MutableBytes Worker::read_space(std::size_t size) {
