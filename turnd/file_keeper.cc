@@ -26,9 +26,15 @@ constexpr int kKeeperSocket = 3;
 constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;  // a FIFO must not hold anybody up
 constexpr timeval kAnswerWithin{5, 0};
 
-// The request is the path's number, the answer an errno (0: a descriptor comes with it).
-using Request = std::uint16_t;
-using Answer = std::int32_t;
+// Both have the number of the request, so that an answer that came too late is not taken for the next one's.
+struct Request {
+  std::uint32_t number = 0;
+  std::uint32_t path = 0;  // its place among those of the start
+};
+struct Answer {
+  std::uint32_t number = 0;
+  std::int32_t error = 0;  // 0: a descriptor comes with it
+};
 
 // Opens a regular file; -1 with errno otherwise.
 int open_regular(const char* path) {
@@ -60,8 +66,8 @@ struct Envelope {
   }
 };
 
-void answer(int socket, Answer error, int fd) {
-  Envelope envelope(&error, sizeof(error));
+void send_answer(int socket, Answer answer, int fd) {
+  Envelope envelope(&answer, sizeof(answer));
   if (fd >= 0) {
     envelope.use_control();
     cmsghdr* message = CMSG_FIRSTHDR(&envelope.header);
@@ -102,16 +108,13 @@ void keep_read_capability_only() {
   (void)::prctl(PR_SET_DUMPABLE, 0);
 
   for (;;) {
-    Request index = 0;
-    const ssize_t n = ::recv(kKeeperSocket, &index, sizeof(index), 0);
+    Request request;
+    const ssize_t n = ::recv(kKeeperSocket, &request, sizeof(request), 0);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) ::_exit(0);  // turnd is gone
-    if (n != sizeof(index) || index >= paths.size()) {
-      answer(kKeeperSocket, ENOENT, -1);
-      continue;
-    }
-    const int fd = open_regular(paths[index].c_str());
-    answer(kKeeperSocket, fd < 0 ? errno : 0, fd);
+    if (n != sizeof(request)) ::_exit(0);  // turnd is gone
+    errno = ENOENT;
+    const int fd = request.path < paths.size() ? open_regular(paths[request.path].c_str()) : -1;
+    send_answer(kKeeperSocket, {request.number, fd < 0 ? errno : 0}, fd);
     if (fd >= 0) ::close(fd);
   }
 }
@@ -155,24 +158,30 @@ Status FileKeeper::start(std::vector<std::string> paths) {
 }
 
 net::UniqueFd FileKeeper::ask(std::size_t index, int& error) const {
-  Request request = static_cast<Request>(index);
-  Answer reply = EIO;
-  Envelope envelope(&reply, sizeof(reply));
-  envelope.use_control();
-  if (::send(socket_.get(), &request, sizeof(request), MSG_NOSIGNAL) != sizeof(request) ||
-      ::recvmsg(socket_.get(), &envelope.header, MSG_CMSG_CLOEXEC) != sizeof(reply)) {
-    error = EIO;
-    return {};
+  error = EIO;
+  const Request request{++requests_, static_cast<std::uint32_t>(index)};
+  ssize_t sent = 0;
+  do sent = ::send(socket_.get(), &request, sizeof(request), MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  if (sent != sizeof(request)) return {};
+  for (;;) {
+    Answer answer;
+    Envelope envelope(&answer, sizeof(answer));
+    envelope.use_control();
+    const ssize_t n = ::recvmsg(socket_.get(), &envelope.header, MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == EINTR) continue;  // a signal for the event loop
+    if (n != sizeof(answer)) return {};
+    net::UniqueFd fd;
+    if (const cmsghdr* message = CMSG_FIRSTHDR(&envelope.header);
+        message != nullptr && message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_RIGHTS) {
+      int received = -1;
+      std::memcpy(&received, CMSG_DATA(message), sizeof(received));
+      fd = net::UniqueFd(received);
+    }
+    if (answer.number != request.number) continue;
+    error = answer.error;
+    return fd;
   }
-  net::UniqueFd fd;
-  if (const cmsghdr* message = CMSG_FIRSTHDR(&envelope.header);
-      message != nullptr && message->cmsg_level == SOL_SOCKET && message->cmsg_type == SCM_RIGHTS) {
-    int received = -1;
-    std::memcpy(&received, CMSG_DATA(message), sizeof(received));
-    fd = net::UniqueFd(received);
-  }
-  error = reply;
-  return fd;
 }
 
 Result<net::UniqueFd> FileKeeper::open(const std::string& path) const {

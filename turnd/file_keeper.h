@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ class FileKeeper {
   std::vector<std::string> paths_;
   net::UniqueFd socket_;
   pid_t pid_ = 0;
+  mutable std::uint32_t requests_ = 0;
 };
 
 }  // namespace turnkit::turnd

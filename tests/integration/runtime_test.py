@@ -117,6 +117,13 @@ class Reload(testing.TestCase):
         self.assertEqual(refused.exception.code, 300)
 
     @testing.case()
+    def test_external_addresses(self):
+        turnd = self.start('user=a:b\nexternal-ip=192.0.2.5\nrelay-ip=127.0.0.1\n')
+        self.reload(turnd, 'user=a:b\nexternal-ip=192.0.2.6/127.0.0.1\nrelay-ip=127.0.0.1\n')
+        with turn.Client(turnd.address, 'a', 'b') as client:
+            self.assertEqual(client.allocate()[0], '192.0.2.6')
+
+    @testing.case()
     def test_errors_keep_what_is_in_force(self):
         turnd = self.start('user=a:b\n')
         for wrong in ('user=new:two\nmax-port=70000\n', 'user=new:two\nno-such=\nmin-port=x\n', 'user=new:two\nno-auth\nlt-cred-mech\n'):
