@@ -14,8 +14,6 @@
 namespace turnkit::net {
 namespace {
 
-constexpr Duration kTicketKeyLife = std::chrono::hours(12);
-
 // Where a context keeps its TicketKeys.
 int ticket_keys_index() {
   static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -74,38 +72,41 @@ std::string protection_of(const SSL* ssl) {
   return std::string(SSL_get_version(ssl)) + " " + SSL_get_cipher_name(ssl);
 }
 
-TicketKeys::TicketKeys() {
-  fill_random(previous_.name.data(), previous_.name.size());
-  fill_random(previous_.cipher.data(), previous_.cipher.size());
-  fill_random(previous_.mac.data(), previous_.mac.size());
-  rotate(read_clock().mono);
-}
+TicketKeys::TicketKeys(Clock clock)
+    : clock_(std::move(clock)), current_(fresh_key()), previous_(fresh_key()), made_(clock_()) {}
 
 TicketKeys::~TicketKeys() {
   OPENSSL_cleanse(&current_, sizeof(current_));
   OPENSSL_cleanse(&previous_, sizeof(previous_));
 }
 
-void TicketKeys::rotate(TimePoint now) {
-  previous_ = current_;
-  fill_random(current_.name.data(), current_.name.size());
-  fill_random(current_.cipher.data(), current_.cipher.size());
-  fill_random(current_.mac.data(), current_.mac.size());
+TicketKeys::Key TicketKeys::fresh_key() {
+  Key key;
+  fill_random(key.name.data(), key.name.size());
+  fill_random(key.cipher.data(), key.cipher.size());
+  fill_random(key.mac.data(), key.mac.size());
+  return key;
+}
+
+// Requires: the lock is held.
+void TicketKeys::retire_old_keys() {
+  const TimePoint now = clock_();
+  const Duration age = now - made_;
+  if (age < kLife) return;
+  previous_ = age < 2 * kLife ? current_ : fresh_key();
+  current_ = fresh_key();
   made_ = now;
 }
 
-TicketKeys::Key TicketKeys::current(TimePoint now) {
+TicketKeys::Key TicketKeys::sealing_key() {
   const std::lock_guard lock(mutex_);
-  if (now - made_ >= 2 * kTicketKeyLife) rotate(now);  // nobody came for so long that both keys are past their time
-  if (now - made_ >= kTicketKeyLife) rotate(now);
+  retire_old_keys();
   return current_;
 }
 
 bool TicketKeys::find(const unsigned char* name, Key& out, bool& is_current) {
-  const TimePoint now = read_clock().mono;
   const std::lock_guard lock(mutex_);
-  if (now - made_ >= 2 * kTicketKeyLife) rotate(now);
-  if (now - made_ >= kTicketKeyLife) rotate(now);
+  retire_old_keys();
   for (const Key* key : {&current_, &previous_}) {
     if (std::memcmp(key->name.data(), name, key->name.size()) != 0) continue;
     out = *key;
@@ -128,7 +129,7 @@ int TicketKeys::on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_
   Key key;
   bool is_current = true;
   if (encrypt != 0) {
-    key = keys->current(read_clock().mono);
+    key = keys->sealing_key();
     std::copy(key.name.begin(), key.name.end(), name);
     fill_random(iv, static_cast<std::size_t>(EVP_CIPHER_get_iv_length(ticket_cipher())));
   } else if (!keys->find(name, key, is_current)) {

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -55,7 +56,10 @@ std::string protection_of(const SSL* ssl);
 // key seals tickets for half a day and opens them for as long again; then it is gone, and with it what it protected.
 class TicketKeys {
  public:
-  TicketKeys();
+  static constexpr Duration kLife = std::chrono::hours(12);
+
+  using Clock = std::function<TimePoint()>;
+  explicit TicketKeys(Clock clock = [] { return read_clock().mono; });
   ~TicketKeys();
   TicketKeys(const TicketKeys&) = delete;
   TicketKeys& operator=(const TicketKeys&) = delete;
@@ -70,10 +74,12 @@ class TicketKeys {
   };
   static int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
                        int encrypt);
-  void rotate(TimePoint now);
+  static Key fresh_key();
+  void retire_old_keys();
+  Key sealing_key();
   bool find(const unsigned char* name, Key& out, bool& is_current);
-  Key current(TimePoint now);
 
+  Clock clock_;
   std::mutex mutex_;
   Key current_;
   Key previous_;
