@@ -1,10 +1,12 @@
 // TlsStream: OpenSSL over a non-blocking socket. A BIO of its own reads ahead, spares reads that must come back empty,
-// and raises no SIGPIPE.
+// gathers records for one write, and raises no SIGPIPE.
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+#include <vector>
 
 #include "net/tls_internal.h"
 
@@ -12,6 +14,8 @@ namespace turnkit::net {
 namespace {
 
 constexpr std::size_t kMaxRecord = 16384;
+// Plaintext after which gathered records are sent; the last message may go over it.
+constexpr std::size_t kGathered = 64 * 1024;
 
 // What the BIO knows of its socket. Owned by the stream, which outlives the BIO.
 struct SocketState {
@@ -19,7 +23,29 @@ struct SocketState {
   bool drained = false;  // the last read got less than it asked for: another one would find nothing
   bool ended = false;
   int error = 0;
+  std::vector<std::byte>* gathering = nullptr;  // not null: takes what is to be sent
+  std::vector<std::byte> unsent;                // records that the kernel did not take; they go first
 };
+
+// Returns what send(2) does.
+ssize_t send_now(SocketState& socket, Bytes data) {
+  ssize_t n = 0;
+  do {
+    n = ::send(socket.fd, data.data(), data.size(), MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) socket.error = errno;
+  return n;
+}
+
+// False: the kernel takes no more for now, or the socket has failed.
+bool send_unsent(SocketState& socket) {
+  if (socket.unsent.empty()) return true;
+  const ssize_t n = send_now(socket, socket.unsent);
+  if (n > 0) socket.unsent.erase(socket.unsent.begin(), socket.unsent.begin() + n);
+  if (!socket.unsent.empty()) return false;
+  std::vector<std::byte>().swap(socket.unsent);
+  return true;
+}
 
 int bio_read(BIO* bio, char* out, int size) {
   auto* socket = static_cast<SocketState*>(BIO_get_data(bio));
@@ -54,16 +80,16 @@ int bio_write(BIO* bio, const char* data, int size) {
   auto* socket = static_cast<SocketState*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   if (size <= 0) return 0;
-  ssize_t n = 0;
-  do {
-    n = ::send(socket->fd, data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  if (n >= 0) return static_cast<int>(n);
-  if (errno == EAGAIN || errno == EWOULDBLOCK) {
-    BIO_set_retry_write(bio);
-  } else {
-    socket->error = errno;
+  const Bytes bytes = as_bytes(std::string_view(data, static_cast<std::size_t>(size)));
+  if (socket->gathering != nullptr) {
+    socket->gathering->insert(socket->gathering->end(), bytes.begin(), bytes.end());
+    return size;
   }
+  if (send_unsent(*socket)) {
+    const ssize_t n = send_now(*socket, bytes);
+    if (n >= 0) return static_cast<int>(n);
+  }
+  if (socket->error == 0) BIO_set_retry_write(bio);
   return -1;
 }
 
@@ -159,6 +185,30 @@ class OpensslStream final : public TlsStream {
     return {StreamIo::State::kDone, moved};
   }
 
+  StreamIo write_messages(Bytes data, MessageSize size_of) override {
+    if (failed_) return {StreamIo::State::kFailed, 0};
+    begin();
+    if (!send_unsent(socket_)) return unsent_state(0);
+    thread_local std::vector<std::byte> records;
+    records.clear();
+    socket_.gathering = &records;
+    std::size_t moved = 0;
+    StreamIo io;
+    while (moved < data.size() && moved < kGathered && io.state == StreamIo::State::kDone) {
+      const Bytes message = data.subspan(moved, std::min(size_of(data.subspan(moved)), data.size() - moved));
+      io = write_records(message);
+      if (io.state == StreamIo::State::kDone) moved += message.size();
+    }
+    socket_.gathering = nullptr;
+    if (!records.empty()) {
+      const ssize_t n = send_now(socket_, records);
+      const auto sent = static_cast<std::ptrdiff_t>(std::max<ssize_t>(n, 0));
+      socket_.unsent.assign(records.begin() + sent, records.end());
+    }
+    if (!socket_.unsent.empty()) return unsent_state(moved);
+    return {io.state, moved};
+  }
+
   void end_output() override {
     if (!failed_ && established_) {
       begin();
@@ -178,6 +228,24 @@ class OpensslStream final : public TlsStream {
   [[nodiscard]] bool resumed() const override { return ssl_ && SSL_session_reused(ssl_.get()) == 1; }
 
  private:
+  // Requires: gathering, so that nothing blocks.
+  StreamIo write_records(Bytes message) {
+    do {
+      std::size_t n = 0;
+      const int result = SSL_write_ex(ssl_.get(), message.data(), std::min(message.size(), kMaxRecord), &n);
+      if (result != 1) return why(result);
+      message = message.subspan(n);
+    } while (!message.empty());
+    established_ = true;
+    return {};
+  }
+
+  StreamIo unsent_state(std::size_t moved) {
+    if (socket_.error == 0) return {StreamIo::State::kWantWrite, moved};
+    fail(std::strerror(socket_.error));
+    return {StreamIo::State::kFailed, moved};
+  }
+
   void begin() {
     ERR_clear_error();
     socket_.drained = false;

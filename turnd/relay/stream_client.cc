@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "net/tcp_socket.h"
+#include "stun/classify.h"
 #include "stun/framer.h"
 #include "stun/types.h"
 #include "turnd/relay/streams.h"
@@ -38,6 +39,14 @@ bool is_media(Bytes head, Bytes payload) {
   return !head.empty() || (payload.size() >= 2 && load_be16(payload.data()) == kDataIndication);
 }
 
+// Of the message at the front of a queue: STUN, or ChannelData with its padding.
+std::size_t size_of_message(Bytes queued) {
+  if (queued.size() < stun::kChannelHeaderSize) return queued.size();
+  const std::size_t length = load_be16(queued.data() + 2);
+  const bool is_stun = stun::classify(queued) == stun::PacketKind::kStun;
+  return is_stun ? stun::kHeaderSize + length : (stun::kChannelHeaderSize + length + 3) & ~std::size_t{3};
+}
+
 }  // namespace
 
 StreamClient::StreamClient(Worker& worker, Streams& streams, DetachedStream connection)
@@ -52,6 +61,8 @@ StreamClient::StreamClient(Worker& worker, Streams& streams, DetachedStream conn
   net::tcp_give_up_after(stream_->fd(), streams.config().limits.stalled);
   output_.append(connection.unsent);
   watch_.emplace(worker_.loop(), stream_->fd(), *this);
+  blocked_ = connection.blocked;
+  if (blocked_) watch_->want_write(true);
 }
 
 StreamClient::~StreamClient() = default;
@@ -163,9 +174,7 @@ void StreamClient::send(const engine::FiveTuple&, Bytes head, Bytes payload, std
   // RFC 8656, section 12.5: on streams ChannelData is padded to a multiple of four bytes.
   const std::size_t size = head.size() + payload.size();
   const std::size_t padded = (size + 3) & ~std::size_t{3};
-  // coturn's clients take a TLS record for one message. Media they lose that way may be lost, signalling may not.
-  const bool alone = tuple_.transport == engine::Transport::kTls && !is_media(head, payload);
-  if ((alone || output_.size() + padded > kWriteNow) && !blocked_) write_some();
+  if (output_.size() + padded > kWriteNow && !blocked_) write_some();
   const std::size_t bound = streams_.config().limits.queue_bytes;
   if (output_.size() + padded > bound) {
     if (is_media(head, payload)) return worker_.drop(Drop::kSlowReader);
@@ -180,7 +189,6 @@ void StreamClient::send(const engine::FiveTuple&, Bytes head, Bytes payload, std
   if (!head.empty()) std::memcpy(at, head.data(), head.size());
   if (!payload.empty()) std::memcpy(at + head.size(), payload.data(), payload.size());
   for (std::size_t i = size; i < padded; ++i) at[i] = std::byte{0};
-  if (alone && !blocked_) write_some();
 }
 
 void StreamClient::mark_dirty() {
@@ -191,10 +199,12 @@ void StreamClient::mark_dirty() {
 
 // Writes what the kernel takes. A failure ends the client at the end of the turn, not in the middle of somebody's work.
 void StreamClient::write_some() {
-  while (!output_.empty() && !failed_) {
-    const net::StreamIo io = stream_->write(output_.bytes());
+  // coturn's clients take a TLS record for one message.
+  while ((!output_.empty() || blocked_) && !failed_) {
+    const net::StreamIo io = stream_->write_messages(output_.bytes(), size_of_message);
+    output_.consume(io.bytes);
     if (io.state == State::kDone) {
-      output_.consume(io.bytes);
+      if (output_.empty()) break;
       continue;
     }
     if (io.state == State::kWantWrite || io.state == State::kWantRead) {
@@ -230,7 +240,7 @@ void StreamClient::on_end_of_turn() {
 
 DetachedStream StreamClient::detach(bool with_message) {
   net::tcp_give_up_after(stream_->fd(), Duration::zero());
-  DetachedStream out{std::move(stream_), tuple_, std::move(tail_), {}, std::move(ticket_)};
+  DetachedStream out{std::move(stream_), tuple_, std::move(tail_), {}, std::move(ticket_), blocked_};
   if (with_message) out.unread.insert(out.unread.end(), message_.begin(), message_.end());
   out.unread.insert(out.unread.end(), behind_message_.begin(), behind_message_.end());
   out.unsent.assign(output_.bytes().begin(), output_.bytes().end());

@@ -42,6 +42,7 @@ struct DetachedStream {
   std::vector<std::byte> unread;  // received, not yet handled
   std::vector<std::byte> unsent;  // queued for the client; to be written before anything else
   ConnectionTicket ticket;
+  bool blocked = false;  // the kernel took no more of what was written
 };
 
 }  // namespace turnkit::relay

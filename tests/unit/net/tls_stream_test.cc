@@ -1,7 +1,7 @@
 // TlsStream against itself: versions, ALPN, resumption across reloads, client certificates, closing, blocked writes.
 #include <thread>
 
-#include "base/encoding.h"
+#include "net/tls_internal.h"
 #include "tls_test_support.h"
 
 using namespace turnkit;
@@ -39,8 +39,9 @@ TEST_P(TlsVersions, ResumesAcrossAReload) {
   const auto before = server_context(material(certificate));
   const auto after = server_context(material(renewed), {}, before.get());
   int rounds = 0;
-  for (const auto& [context, resumes] : {std::pair(before, false), std::pair(before, true), std::pair(before, true), std::pair(before, true), std::pair(after, true),
-                                         std::pair(server_context(material(certificate)), false)}) {
+  for (const auto& [context, resumes] :
+       {std::pair(before, false), std::pair(before, true), std::pair(before, true), std::pair(before, true),
+        std::pair(after, true), std::pair(server_context(material(certificate)), false)}) {
     StreamPair pair = stream_pair(context, client);
     ASSERT_TRUE(handshake(pair));
     EXPECT_EQ(pair.server->resumed(), resumes) << rounds;
@@ -48,6 +49,30 @@ TEST_P(TlsVersions, ResumesAcrossAReload) {
     ++rounds;
     (void)read_text(*pair.client);  // TLS 1.3 sends tickets behind the handshake
   }
+}
+
+TEST_P(TlsVersions, TicketKeysSealForHalfADayAndOpenForAnother) {
+  TimePoint now{std::chrono::hours(1000)};
+  TicketKeys keys([&] { return now; });
+  const auto server = server_context();
+  keys.attach(server->impl().tls.get());
+  const auto resumes_after = [&](Duration wait) {
+    const auto client = client_context(up_to(GetParam()));
+    bool resumed = false;
+    for (const Duration step : {Duration(), wait}) {
+      now += step;
+      StreamPair pair = stream_pair(server, client);
+      EXPECT_TRUE(handshake(pair));
+      resumed = pair.server->resumed();
+      (void)read_text(*pair.client);
+    }
+    now += 10 * TicketKeys::kLife;
+    return resumed;
+  };
+  EXPECT_TRUE(resumes_after({}));
+  EXPECT_TRUE(resumes_after(TicketKeys::kLife));
+  EXPECT_TRUE(resumes_after(2 * TicketKeys::kLife - std::chrono::seconds(1)));
+  EXPECT_FALSE(resumes_after(2 * TicketKeys::kLife));
 }
 
 TEST_P(TlsVersions, ChoosesAlpnByItsOwnPreference) {
@@ -87,6 +112,55 @@ TEST_P(TlsVersions, TellsAProperEndFromACut) {
     EXPECT_EQ(pair.server->write(as_bytes("answer")).bytes, 6U);
     EXPECT_EQ(read_text(*pair.client), "answer");
   }
+}
+
+// The lengths of the TLS records that wait at a socket.
+std::vector<std::size_t> waiting_records(int fd) {
+  std::array<std::byte, 65536> raw;
+  const ssize_t n = ::recv(fd, raw.data(), raw.size(), MSG_PEEK | MSG_DONTWAIT);
+  std::vector<std::size_t> out;
+  for (std::size_t at = 0; n > 0 && at + 5 <= static_cast<std::size_t>(n); at += 5 + out.back()) {
+    out.push_back(load_be16(raw.data() + at + 3));
+  }
+  return out;
+}
+
+TEST_P(TlsVersions, MakesRecordsOfEachMessageApartAndLosesNothingWhenBlocked) {
+  StreamPair pair = stream_pair(server_context(), client_context(up_to(GetParam())));
+  ASSERT_TRUE(handshake(pair));
+  (void)read_text(*pair.client);  // tickets
+  // Each message begins with its length.
+  const auto size_of = +[](Bytes data) { return std::size_t{load_be16(data.data())}; };
+  std::vector<std::byte> messages;
+  for (const std::size_t size : {100, 40, 20000, 8}) {
+    const std::size_t at = messages.size();
+    messages.resize(at + size, std::byte{7});
+    store_be16(messages.data() + at, static_cast<std::uint16_t>(size));
+  }
+  const StreamIo io = pair.server->write_messages(messages, size_of);
+  EXPECT_EQ(io.state, State::kDone);
+  EXPECT_EQ(io.bytes, messages.size());
+  const std::vector<std::size_t> records = waiting_records(pair.client->fd());
+  ASSERT_EQ(records.size(), 5U);
+  EXPECT_GT(records[2], 16384U);
+  EXPECT_LT(records[4], 50U);
+  EXPECT_EQ(read_text(*pair.client).size(), messages.size());
+
+  std::size_t sent = 0;
+  bool blocked = false;
+  while (!blocked) {
+    const StreamIo more = pair.server->write_messages(messages, size_of);
+    sent += more.bytes;
+    blocked = more.state == State::kWantWrite;
+    ASSERT_TRUE(blocked || more.state == State::kDone);
+  }
+  std::size_t heard = 0;
+  while (heard < sent) {
+    heard += read_text(*pair.client).size();
+    ASSERT_NE(pair.server->write_messages({}, size_of).state, State::kFailed);
+  }
+  EXPECT_EQ(heard, sent);
+  EXPECT_EQ(pair.server->write_messages({}, size_of).state, State::kDone);
 }
 
 TEST_P(TlsVersions, AsksForClientCertificatesOfItsAuthority) {
