@@ -12,7 +12,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'interop'))
 
-from lib import certificates, processes, servers, testing, turn  # noqa: E402
+from lib import certificates, processes, servers, testing, turn, web  # noqa: E402
 
 MESSAGES = 60
 
@@ -24,15 +24,20 @@ class Chromium(testing.TestCase):
         super().setUp()
         install = processes.run([os.path.join(HERE, 'install')], timeout=100)
         self.assertEqual(install.returncode, 0, f'npm could not install playwright-core:\n{install.output()}')
-        self.certificate = certificates.Authority(self.directory).issue()
-        options = ('--verbose',)
-        if testing.against() == 'coturn':
-            self.server = self.started(servers.Turnserver(self.directory, *options, tls=self.certificate))
-        else:
-            self.server = self.started(servers.Turnd.with_streams(*options, tls=self.certificate))
+        self.authority = certificates.Authority(self.directory)
+        self.certificate = self.authority.issue()
+        self.trusted = [self.spki(self.certificate)]
+        self.start()
 
-    def spki(self):
-        key = subprocess.run(['openssl', 'x509', '-in', self.certificate.cert, '-noout', '-pubkey'], check=True,
+    def start(self, *options):
+        if testing.against() == 'coturn':
+            self.server = self.started(servers.Turnserver(self.directory, '--verbose', *options, tls=self.certificate))
+        else:
+            self.server = self.started(servers.Turnd.with_streams('--verbose', *options, tls=self.certificate))
+
+    @staticmethod
+    def spki(certificate):
+        key = subprocess.run(['openssl', 'x509', '-in', certificate.cert, '-noout', '-pubkey'], check=True,
                              stdout=subprocess.PIPE).stdout
         der = subprocess.run(['openssl', 'pkey', '-pubin', '-outform', 'der'], input=key, check=True,
                              stdout=subprocess.PIPE).stdout
@@ -41,7 +46,7 @@ class Chromium(testing.TestCase):
     def exchange(self, *urls, user=servers.USER, password=servers.PASSWORD, trusted=True, **task):
         """What relay_page.js said of two ends with these URLs."""
         task = {'urls': urls * (3 - len(urls)), 'username': user, 'credential': password, 'messages': MESSAGES,
-                'hosts': f'MAP {certificates.SERVER_NAME} 127.0.0.1', **({'spki': self.spki()} if trusted else {}), **task}
+                'hosts': 'MAP *.test.example 127.0.0.1', **({'spki': ','.join(self.trusted)} if trusted else {}), **task}
         process = processes.run(['node', os.path.join(HERE, 'relay_page.js'), json.dumps(task)], timeout=100)
         self.assertEqual(process.returncode, 0, process.output())
         return json.loads(process.lines('out')[-1])
@@ -102,6 +107,21 @@ class Chromium(testing.TestCase):
             self.skipTest('turnserver serves users or secrets, not both')
         user, password = turn.rest_credentials(servers.SECRET, 'bob')
         self.check(('tcp', 'tcp'), self.url('tcp'), user=user, password=password)
+
+    @testing.case(timeout=120)
+    def test_a_web_site_and_turn_on_one_port(self):
+        """The page comes from a web server behind turnd's TLS port, and its media goes through the same port."""
+        if testing.against() == 'coturn':
+            self.skipTest('turnserver cannot share its port')
+        certificate = self.authority.issue('www.test.example')
+        self.trusted.append(self.spki(certificate))
+        site = web.Site('the web site', tls=certificate)
+        self.addCleanup(site.close)
+        self.start(f'--sni-turn={certificates.SERVER_NAME}', '--tls-backend={}:{}'.format(*site.address))
+        told = self.check(('tls', 'tls'), self.url('tcp', scheme='turns', host=certificates.SERVER_NAME,
+                                                   address=self.server.tls_address),
+                          page=f'https://www.test.example:{self.server.tls_address[1]}/')
+        self.assertEqual(told['text'], 'the web site')
 
     @testing.case(timeout=120)
     def test_a_certificate_that_nobody_vouches_for_is_refused(self):

@@ -3,8 +3,9 @@
 //
 // node relay_page.js '{"urls": ["turn:...", "turns:..."], "username": "...", "credential": "...", "messages": 50}'
 //
-// `urls` has one URL for each end. Besides: "restart": true for an ICE restart in between; "spki", the SHA-256 of the one
-// certificate key that is trusted without an authority; "hosts", rules such as "MAP turn.example 127.0.0.1".
+// `urls` has one URL for each end. Besides: "restart": true for an ICE restart in between; "spki", the SHA-256 of each
+// certificate key that is trusted without an authority, with commas; "hosts", rules such as "MAP turn.example 127.0.0.1";
+// "page", what to load first, whose text is told.
 'use strict';
 
 const fs = require('fs');
@@ -92,7 +93,12 @@ async function main() {
                                                                    headless: true, args});
   try {
     const page = await context.newPage();
-    console.log(JSON.stringify(await page.evaluate(exchange, task)));
+    let text = null;
+    if (task.page) {
+      await page.goto(task.page);
+      text = await page.textContent('body');
+    }
+    console.log(JSON.stringify({...await page.evaluate(exchange, task), text}));
   } finally {
     await context.close();
     fs.rmSync(profile, {recursive: true, force: true});
