@@ -79,23 +79,25 @@ class Relay(options.OptionCase):
 
     @testing.case()
     def test_tcp_relay(self):
-        """RFC 6062 both ways, through both servers."""
-        def question(server):
-            client, told = self.client(server, 'tcp'), []
-            client.allocate_tcp()
-            client.permit('127.0.0.1')
-            with turn_stream.socket.create_server(('127.0.0.1', 0)) as listener:
-                connection = client.connect_peer(listener.getsockname())
-                peer, source = listener.accept()
-                told.append(source == client.relayed[0])
-                told.append(self.talks(server, client, connection, peer))
-            with turn_stream.socket.create_connection(client.relayed[0]) as peer:
-                connection, who = client.attempt()
-                told.append(who == peer.getsockname())
-                told.append(self.talks(server, client, connection, peer))
-            return told
+        """RFC 6062 both ways: the client connects, and the peer does."""
+        for transport in ('tcp', 'tls'):
+            self.same(lambda server, transport=transport: self.tcp_relay(server, transport), tls=self.authority.issue(),
+                      ready='tls', expected=[True] * 4)
 
-        self.same(question, expected=[True] * 4)
+    def tcp_relay(self, server, transport):
+        client, told = self.client(server, transport), []
+        client.allocate_tcp()
+        client.permit('127.0.0.1')
+        with turn_stream.socket.create_server(('127.0.0.1', 0)) as listener:
+            connection = client.connect_peer(listener.getsockname())
+            peer, source = listener.accept()
+            told.append(source == client.relayed[0])
+            told.append(self.talks(server, client, connection, peer))
+        with turn_stream.socket.create_connection(client.relayed[0]) as peer:
+            connection, who = client.attempt()
+            told.append(who == peer.getsockname())
+            told.append(self.talks(server, client, connection, peer))
+        return told
 
     def talks(self, server, client, connection, peer):
         sock, early = client.data_connection(connection)
