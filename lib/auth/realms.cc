@@ -81,12 +81,15 @@ const std::string& RealmTable::realm_of(const stun::MessageView& request) const 
   return default_realm_;
 }
 
-std::string origin_of(const stun::MessageView& request) {
-  if (!request.has(Attr::kOrigin)) return {};
+std::string RealmTable::origin_of(const stun::MessageView& request) const {
+  std::string origin;
+  if (!request.has(Attr::kOrigin)) return origin;
   for (const stun::Attribute& attribute : request) {
-    if (usable(attribute)) return canonical_origin(as_text(attribute.value));
+    if (!usable(attribute)) continue;
+    origin = canonical_origin(as_text(attribute.value));
+    if (origin_realms_.contains(origin)) break;
   }
-  return {};
+  return origin;
 }
 
 bool has_origin(const stun::MessageView& request, std::string_view origin) {

@@ -26,14 +26,15 @@ class RealmTable {
   // The realm of a request that no session tells: of the first of its ORIGINs that has one; otherwise the one that its
   // REALM names, if that is a realm of this table; otherwise the default.
   [[nodiscard]] const std::string& realm_of(const stun::MessageView& request) const;
+  // The ORIGIN, in its canonical form, that a session of this request has: the one that told the realm, or else, as in
+  // coturn, the last. Empty when there is none.
+  [[nodiscard]] std::string origin_of(const stun::MessageView& request) const;
 
  private:
   std::string default_realm_;
   std::map<std::string, std::string, std::less<>> origin_realms_;
 };
 
-// The first ORIGIN of a request in its canonical form; empty when there is none.
-std::string origin_of(const stun::MessageView& request);
 // Whether one of the request's ORIGINs is `origin`; for an empty one, whether the request has none.
 bool has_origin(const stun::MessageView& request, std::string_view origin);
 

@@ -231,7 +231,7 @@ Outcome Engine::on_allocate(const Request& request) {
   allocation.session_id = next_session_id_++;
   if (request.identity != nullptr) allocation.identity = *request.identity;
   allocation.identity.realm = realm_of(request);
-  allocation.identity.origin = auth::origin_of(message);
+  allocation.identity.origin = rules_->authenticator.realms().origin_of(message);
   allocation.allocate_id = message.transaction_id();
   allocation.reservation_token = opened.reservation_token;
   allocation.missing_half = opened.missing_half;
