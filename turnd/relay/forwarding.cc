@@ -27,6 +27,7 @@ bool Forwarding::take_known(const net::Datagram& datagram) {
 
 void Forwarding::pass_on(unsigned owner, const FiveTuple& tuple, Bytes message, std::uint8_t tos) {
   append(owner, tuple, message, static_cast<std::uint32_t>(message.size()), tos);
+  add(tuple, owner);
 }
 
 bool Forwarding::add(const FiveTuple& tuple, unsigned owner) {
@@ -68,7 +69,7 @@ void Forwarding::receive(Batch& batch, unsigned from) {
     datagram.local = item.tuple.server;
     datagram.tos = item.tos;
     worker_.on_forwarded(datagram);
-    if (worker_.serves(item.tuple)) on_guest(item.tuple, from);
+    worker_.serves(item.tuple) ? on_guest(item.tuple, from) : turn_away(item.tuple, from);
   }
   receiving_ = false;
   worker_.flush_sends();  // it refers to the batch
@@ -81,16 +82,18 @@ void Forwarding::on_guest(const FiveTuple& tuple, unsigned from) {
   worker.loop().post([&worker, tuple, owner = worker_.index()] { worker.forwarding().add(tuple, owner); });
 }
 
+void Forwarding::turn_away(const FiveTuple& tuple, unsigned from) {
+  guests_.erase(tuple);
+  Worker& worker = worker_.peer(from);
+  worker.loop().post([&worker, tuple] { worker.forwarding().remove(tuple); });
+}
+
 void Forwarding::sweep() {
-  for (auto it = guests_.begin(); it != guests_.end();) {
-    if (worker_.serves(it->first)) {
-      ++it;
-      continue;
-    }
-    Worker& worker = worker_.peer(it->second);
-    worker.loop().post([&worker, tuple = it->first] { worker.forwarding().remove(tuple); });
-    it = guests_.erase(it);
+  std::vector<std::pair<FiveTuple, unsigned>> gone;
+  for (const auto& guest : guests_) {
+    if (!worker_.serves(guest.first)) gone.push_back(guest);
   }
+  for (const auto& [tuple, from] : gone) turn_away(tuple, from);
 }
 
 }  // namespace turnkit::relay

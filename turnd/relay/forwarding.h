@@ -24,7 +24,9 @@ class Forwarding {
 
   // Where the datagrams land. Whether this one is for another worker; it is on its way then.
   bool take(const net::Datagram& datagram) { return !owners_.empty() && take_known(datagram); }
-  // Passes on one message of a client that is not known yet: a Refresh with a ticket.
+  // Passes on one message of a client that is not known yet: a Refresh with a ticket. What follows it goes the same way
+  // at once, because the client may send as soon as it has the answer; the owner calls it off if it does not know the
+  // client.
   void pass_on(unsigned owner, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos);
   // From now on what comes from this 5-tuple (of UDP, whatever is in it) goes to that worker. False: there are too many
   // already.
@@ -41,6 +43,8 @@ class Forwarding {
   [[nodiscard]] std::size_t guests() const { return guests_.size(); }
 
  private:
+  // The client of this 5-tuple does not live here, or no longer.
+  void turn_away(const engine::FiveTuple& tuple, unsigned from);
   struct Item {
     engine::FiveTuple tuple;
     std::size_t offset;
