@@ -6,8 +6,10 @@
 #include "probe/exit_code.h"
 #include "probe/listen/listen.h"
 #include "probe/load/load.h"
+#include "probe/nat/nat.h"
 #include "probe/options.h"
 #include "probe/port/port.h"
+#include "probe/stun/stun.h"
 
 int main(int argc, char** argv) {
   using namespace turnkit::probe;
@@ -22,8 +24,12 @@ int main(int argc, char** argv) {
       return run_listen(parsed.options->listen);
     case Command::kLoad:
       return run_load(parsed.options->load);
+    case Command::kNat:
+      return run_nat(parsed.options->nat);
     case Command::kPort:
       return run_port(parsed.options->port);
+    case Command::kStun:
+      return run_stun(parsed.options->stun);
   }
   return kExitUsage;
 }

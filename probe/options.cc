@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <limits>
 #include <memory>
@@ -31,7 +32,7 @@ struct PortTexts {
 
 struct Parser {
   CLI::App app{
-      "Checks from both ends whether UDP and TCP ports for calls can be reached, and says which direction fails."};
+      "Checks whether calls can work: ports from both ends, the address that others see, and what the NAT does."};
   Options options;
   PortTexts listen_ports;
   PortTexts port_ports;
@@ -46,6 +47,10 @@ struct Parser {
   void add_listen();
   void add_port();
   void add_load();
+  void add_stun();
+  void add_nat();
+  // -4 and -6, for whichever command is given.
+  void add_family(CLI::App& command);
 
   // As typed, for finished() to convert.
   struct LoadTexts {
@@ -57,6 +62,17 @@ struct Parser {
     double warm_up_seconds = 1;
     double max_loss = -1;
   } load_texts;
+  struct StunTexts {
+    std::vector<std::string> transports;
+    std::string local;
+    unsigned interval_ms = 200;
+    bool fast = false;
+    bool patient = false;
+  } stun_texts;
+  struct NatTexts {
+    std::string local;
+    unsigned lifetime_seconds = 0;
+  } nat_texts;
   void add_load_traffic(CLI::App& command);
   void add_load_measurement(CLI::App& command);
 };
@@ -71,6 +87,10 @@ std::string check_ports(const std::string& text) {
 
 std::string check_address(const std::string& text) {
   return IpAddress::parse(text) ? std::string() : "'" + text + "' is not an IPv4 or IPv6 address of this host";
+}
+
+std::string check_local(const std::string& text) {
+  return Address::parse(text, 0) ? std::string() : "'" + text + "' is not ADDRESS or ADDRESS:PORT of this host";
 }
 
 void add_port_options(CLI::App& command, PortTexts& texts) {
@@ -93,12 +113,22 @@ Parser::Parser() {
   app.footer(
       std::string("Examples:\n"
                   "  turn-probe listen                 on the server: the far end of a check, UDP and TCP 8443\n"
-                  "  turn-probe port calls.example.com on the client: is it reachable, and which direction fails?\n\n"
+                  "  turn-probe port calls.example.com on the client: is it reachable, and which direction fails?\n"
+                  "  turn-probe stun stun.example.com  which address do others see, and how fast is the answer?\n"
+                  "  turn-probe nat stun.example.com   what kind of NAT is this, and what does that mean for calls?\n\n"
                   "'turn-probe COMMAND --help' tells more.\n\n") +
       kExitCodes);
   add_listen();
   add_port();
   add_load();
+  add_stun();
+  add_nat();
+}
+
+void Parser::add_family(CLI::App& command) {
+  CLI::Option* v4 = command.add_flag("-4,--ipv4", only_v4, "Only over IPv4");
+  CLI::Option* v6 = command.add_flag("-6,--ipv6", only_v6, "Only over IPv6");
+  v4->excludes(v6);
 }
 
 void Parser::add_listen() {
@@ -128,9 +158,7 @@ void Parser::add_port() {
       app.add_subcommand("port", "Check UDP and TCP ports of a host; best against 'turn-probe listen' there");
   command->add_option("HOST", options.port.host, "Name or address of the host")->required();
   add_port_options(*command, port_ports);
-  CLI::Option* v4 = command->add_flag("-4,--ipv4", only_v4, "Only over IPv4");
-  CLI::Option* v6 = command->add_flag("-6,--ipv6", only_v6, "Only over IPv6");
-  v4->excludes(v6);
+  add_family(*command);
   command->add_option("--count", options.port.count, "UDP probes per port (default 20)")
       ->option_text("N")
       ->check(CLI::Range(1U, 10000U));
@@ -261,6 +289,73 @@ void Parser::add_load_measurement(CLI::App& command) {
   command.add_flag("--quiet", load.quiet, "No progress lines");
 }
 
+void Parser::add_stun() {
+  CLI::App* command = app.add_subcommand("stun", "Ask a STUN server which address it sees, and check its answers");
+  StunOptions& stun = options.stun;
+  command->add_option("SERVER", stun.server, "HOST, HOST:PORT or a URI: stun:HOST, stuns:HOST")->required();
+  command->add_option("--transport", stun_texts.transports, "udp, tcp, tls, dtls or all (default: udp; for stuns: tls)")
+      ->option_text("NAME,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"udp", "tcp", "tls", "dtls", "all"}));
+  add_family(*command);
+  command->add_option("-n,--count", stun.count, "Requests of each check (default 5)")
+      ->option_text("N")
+      ->check(CLI::Range(1U, 1000U));
+  command->add_option("--interval", stun_texts.interval_ms, "Milliseconds between two of them (default 200)")
+      ->option_text("MS")
+      ->check(CLI::Range(100U, 60000U));
+  CLI::Option* fast = command->add_flag("--fast", stun_texts.fast, "Give up after 3 sends and 2.5 s");
+  command->add_flag("--patient", stun_texts.patient, "Give up after 7 sends and 39.5 s, as RFC 8489 has it")
+      ->excludes(fast);
+  command->add_option("--local", stun_texts.local, "Send from this address, and port if given")
+      ->option_text("ADDRESS[:PORT]")
+      ->check(CLI::Validator(check_local, ""));
+  command->add_flag("--attributes", stun.attributes, "Show every attribute of the answer");
+  command->add_option("--ca-file", stun.ca_file, "PEM file of the issuers to trust (default: the system's)")
+      ->option_text("FILE");
+  command->add_flag("!--insecure", stun.verify, "Take any certificate");
+  command->add_flag("--json", stun.json, "Print one JSON document instead of text");
+  command->callback([this] { options.command = Command::kStun; });
+  command->footer(
+      std::string("A URI without a port is looked up as SRV first. Ports are 3478, and 5349 for tls and dtls.\n\n"
+                  "Examples:\n"
+                  "  turn-probe stun stun.example.com\n"
+                  "  turn-probe stun stun:example.com --transport all --attributes\n"
+                  "  turn-probe stun stun.example.com --local 192.0.2.10:8443    as rtcd asks\n\n") +
+      kExitCodes);
+}
+
+void Parser::add_nat() {
+  CLI::App* command = app.add_subcommand("nat", "Find out what the NAT does, and what that means for calls");
+  NatOptions& nat = options.nat;
+  command
+      ->add_option("SERVER", nat.servers,
+                   "STUN server, best one with two addresses (RFC 5780); more are compared with it")
+      ->required()
+      ->expected(1, 8);
+  add_family(*command);
+  command->add_option("--local", nat_texts.local, "Send from this address of this host")
+      ->option_text("ADDRESS")
+      ->check(CLI::Validator(check_address, ""));
+  command->add_option("--lifetime", nat_texts.lifetime_seconds, "Measure how long mappings last, up to this long")
+      ->option_text("SECONDS")
+      ->check(CLI::Range(2U, 3600U));
+  command->add_flag("--hairpin", nat.hairpin,
+                    "Also send to the own public address; some firewalls take that for an attack");
+  command->add_flag("--json", nat.json, "Print one JSON document instead of text");
+  command->add_flag("--quiet", nat.quiet, "No progress lines");
+  command->callback([this] { options.command = Command::kNat; });
+  command->footer(
+      std::string("Asks only the servers that are named. With 'stund' or coturn on two addresses it tells mapping and\n"
+                  "filtering; with several servers of one address each, mapping only; with one, neither.\n\n"
+                  "Examples:\n"
+                  "  turn-probe nat stun.example.com\n"
+                  "  turn-probe nat stun.example.com --lifetime 180 --hairpin\n"
+                  "  turn-probe nat stun1.example.com stun2.example.net --json\n\n") +
+      kExitCodes);
+}
+
 // GNU style optional values: "--udp" alone means 8443, "--udp 443" and "--udp=443" are the same, "--udp HOST" leaves
 // HOST alone.
 std::vector<std::string> with_default_ports(const std::vector<std::string>& arguments) {
@@ -324,14 +419,34 @@ void finish_load(const Parser::LoadTexts& texts, LoadOptions& load) {
   if (texts.algorithms == "legacy") load.algorithms = client::AlgorithmPolicy::kLegacy;
 }
 
+void finish_stun(const Parser::StunTexts& texts, StunOptions& stun) {
+  constexpr std::array kAll = {Transport::kUdp, Transport::kTcp, Transport::kTls, Transport::kDtls};
+  for (const std::string& name : texts.transports) {
+    for (const Transport transport : kAll) {
+      const bool wanted = name == "all" || CLI::detail::to_lower(std::string(transport_name(transport))) == name;
+      const bool known = std::find(stun.transports.begin(), stun.transports.end(), transport) != stun.transports.end();
+      if (wanted && !known) stun.transports.push_back(transport);
+    }
+  }
+  stun.local = Address::parse(texts.local, 0);
+  stun.interval = std::chrono::milliseconds(texts.interval_ms);
+  if (texts.fast) stun.patience = Patience::kFast;
+  if (texts.patient) stun.patience = Patience::kPatient;
+}
+
 Options finished(Parser& parser) {
   Options& options = parser.options;
   options.listen.ports = to_selection(parser.listen_ports);
   for (const std::string& text : parser.bind_texts) options.listen.bind.push_back(*IpAddress::parse(text));
   options.listen.run_for = std::chrono::seconds(parser.listen_seconds);
   options.port.ports = to_selection(parser.port_ports);
-  if (parser.only_v4) options.port.family = Family::kIPv4;
-  if (parser.only_v6) options.port.family = Family::kIPv6;
+  std::optional<Family> family;
+  if (parser.only_v4) family = Family::kIPv4;
+  if (parser.only_v6) family = Family::kIPv6;
+  options.port.family = options.stun.family = options.nat.family = family;
+  finish_stun(parser.stun_texts, options.stun);
+  options.nat.local = IpAddress::parse(parser.nat_texts.local);
+  options.nat.lifetime = std::chrono::seconds(parser.nat_texts.lifetime_seconds);
   finish_load(parser.load_texts, options.load);
   options.port.interval = std::chrono::milliseconds(parser.interval_ms);
   options.port.wait = std::chrono::milliseconds(static_cast<std::int64_t>(parser.wait_seconds * 1000));

@@ -9,6 +9,8 @@
 
 #include "base/address.h"
 #include "probe/load/load.h"
+#include "probe/nat/options.h"
+#include "probe/stun/options.h"
 
 namespace turnkit::probe {
 
@@ -39,7 +41,7 @@ struct PortOptions {
   bool json = false;
 };
 
-enum class Command : std::uint8_t { kListen, kLoad, kPort };
+enum class Command : std::uint8_t { kListen, kLoad, kNat, kPort, kStun };
 
 // Only the member that `command` names is filled.
 struct Options {
@@ -47,6 +49,8 @@ struct Options {
   ListenOptions listen;
   PortOptions port;
   LoadOptions load;
+  StunOptions stun;
+  NatOptions nat;
 };
 
 // Either options, or text to print (help, version or what is wrong with the command line) and the exit code to leave

@@ -20,6 +20,7 @@ namespace {
 constexpr int kClassIn = 1;
 constexpr int kTypeSrv = 33;
 constexpr int kAttempts = 2;
+constexpr int kUdpPayload = 1232;        // EDNS; larger answers come over TCP
 constexpr std::size_t kMaxRecords = 32;  // more is nonsense or hostile
 
 struct Answer {
@@ -75,9 +76,11 @@ Result<std::vector<SrvRecord>> lookup_srv(const std::string& name, const SrvOpti
   ares_options settings{};
   settings.timeout = static_cast<int>(options.timeout.count());
   settings.tries = kAttempts;
+  settings.flags = ARES_FLAG_EDNS;
+  settings.ednspsz = kUdpPayload;
   ares_channel raw = nullptr;
-  if (const int status = ares_init_options(&raw, &settings, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
-      status != ARES_SUCCESS) {
+  constexpr int kGiven = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ;
+  if (const int status = ares_init_options(&raw, &settings, kGiven); status != ARES_SUCCESS) {
     return Error{std::string("cannot set up the DNS resolver: ") + ares_strerror(status)};
   }
   Answer answer;  // outlives the channel, whose end calls on_answer() if that has not happened

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <array>
 
-#include "net/udp_socket.h"
-
 namespace turnkit::probe {
 namespace {
 
@@ -66,21 +64,25 @@ IcmpText explain(const IcmpSeen& icmp) {
   return {row->meaning, fmt::format("{} {}/{}, {}", protocol, icmp.type, icmp.code, row->name)};
 }
 
+void add_icmp(const net::IcmpError& error, std::vector<IcmpSeen>& out) {
+  const auto same = [&error](const IcmpSeen& s) {
+    return s.type == error.type && s.code == error.code && s.reporter == error.reporter;
+  };
+  const auto found = std::find_if(out.begin(), out.end(), same);
+  if (found != out.end()) {
+    ++found->count;
+  } else if (out.size() < kMaxKinds) {
+    out.push_back({error.destination.family(), error.type, error.code, error.reporter, 1});
+  }
+}
+
 bool collect_icmp(int fd, const Address& target, std::vector<IcmpSeen>& out) {
   bool any = false;
   net::IcmpError error;
   while (net::next_icmp_error(fd, error)) {
     if (error.destination.ip != target.ip) continue;
     any = true;
-    const auto same = [&error](const IcmpSeen& s) {
-      return s.type == error.type && s.code == error.code && s.reporter == error.reporter;
-    };
-    const auto found = std::find_if(out.begin(), out.end(), same);
-    if (found != out.end()) {
-      ++found->count;
-    } else if (out.size() < kMaxKinds) {
-      out.push_back({target.family(), error.type, error.code, error.reporter, 1});
-    }
+    add_icmp(error, out);
   }
   return any;
 }

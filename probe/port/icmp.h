@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "net/udp_socket.h"
 #include "probe/port/evidence.h"
 
 namespace turnkit::probe {
@@ -22,6 +23,8 @@ struct IcmpText {
 };
 IcmpText explain(const IcmpSeen& icmp);
 
+// Counts `error`, about one of our packets.
+void add_icmp(const net::IcmpError& error, std::vector<IcmpSeen>& out);
 // Reads the socket's error queue and counts what is new about `target`. True when there was something.
 bool collect_icmp(int fd, const Address& target, std::vector<IcmpSeen>& out);
 // The one that says most about the target; nullptr when there is none that decides.

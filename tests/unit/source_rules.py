@@ -13,7 +13,7 @@ BESIDE = {"store": ["base", "stun", "auth", "net", "store"]}  # folders beside t
 PURE = ["lib/stun/", "turnd/engine/"]  # protocol without I/O
 SOCKET_HEADERS = r"<(sys/socket|sys/un|sys/epoll|netinet/.*|arpa/inet|netdb|net/if|linux/.*|event2/.*)(\.h)?>"
 # Headers that cost seconds to compile, and the files that may pay for them.
-HEAVY = {"spdlog/": r"lib/base/log\.cc"}
+HEAVY = {"spdlog/": r"lib/base/log\.cc", "ares": r"lib/net/srv\.cc"}
 
 
 def without_comments(text):

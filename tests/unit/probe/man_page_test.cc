@@ -52,7 +52,7 @@ std::set<std::string> options_in(std::string_view text) {
   return out;
 }
 
-// The option names in the tag lines (those after .TP) of the sections OPTIONS, LISTEN, PORT and LOAD.
+// The option names in the tag lines (those after .TP) of the section OPTIONS and of the commands' sections.
 OptionSets options_of_the_page() {
   OptionSets out;
   std::istringstream page(read_source("man/turn-probe.1"));
@@ -61,7 +61,8 @@ OptionSets options_of_the_page() {
   bool is_tag = false;
   while (std::getline(page, line)) {
     if (line.starts_with(".SH ")) section = lower(line.substr(4));
-    const bool is_options = section == "options" || section == "listen" || section == "port" || section == "load";
+    static const std::set<std::string> kSections = {"options", "listen", "port", "load", "stun", "nat"};
+    const bool is_options = kSections.contains(section);
     if (is_tag && is_options) {
       const std::string command = section == "options" ? "" : section;
       if (line.starts_with(".I ")) out[command].insert(line.substr(3));
