@@ -27,11 +27,12 @@ std::string counted(std::size_t n, const char* one, const char* many) {
 
 std::string listeners(const Config& config) {
   const auto both = [](bool udp, bool tcp) { return udp && tcp ? "UDP and TCP" : udp ? "UDP" : "TCP"; };
-  const bool tcp = !config.no_tcp || !config.no_tls;
   std::vector<std::string> ports;
-  if (!config.no_udp || tcp) ports.push_back(fmt::format("{} {}", both(!config.no_udp, tcp), config.listening_port));
+  if (!config.no_udp || !config.no_tcp) {
+    ports.push_back(fmt::format("{} {}", both(!config.no_udp, !config.no_tcp), config.listening_port));
+  }
   if (serves_tls(config)) {
-    ports.push_back(fmt::format("{} {}", both(!config.no_udp, tcp), config.tls_listening_port));
+    ports.push_back(fmt::format("{} {}", both(!config.no_dtls, !config.no_tls), config.tls_listening_port));
   }
   for (const std::uint16_t port : config.tcp_proxy_ports) ports.push_back(fmt::format("TCP {} (PROXY)", port));
   for (const Address& address : config.aux_servers) ports.push_back(address.to_string());

@@ -110,8 +110,8 @@ struct Config {
   std::string listening_device;      // listening_device binds the listeners to a network device; empty: to none.
   int sock_buf_size =
       2 * 1024 * 1024;   // sock_buf_size is asked for as send and receive buffer, in bytes; 0: the system's default.
-  bool no_udp = false;   // no_udp opens no UDP listener.
-  bool no_tcp = false;   // no_tcp takes no plain TURN over TCP; a TLS port stays open for TLS.
+  bool no_udp = false;   // no_udp opens no UDP listener but those for DTLS.
+  bool no_tcp = false;   // no_tcp opens no TCP listener but those for TLS.
   bool no_tls = false;   // no_tls takes no TLS; settled: also true where there is no certificate.
   bool no_dtls = false;  // no_dtls takes no DTLS; settled: also true where there is no certificate.
   bool log_invalid_packets = false;  // log_invalid_packets logs datagrams that are no protocol of ours (rate-limited).
@@ -227,12 +227,12 @@ struct Config {
   log::Config log;                            // log goes to log::configure().
   LogFormat log_format = LogFormat::kNative;  // log_format is the shape of log lines.
   bool new_log_timestamp =
-      false;                   // new_log_timestamp writes the date with LogFormat::kCoturn46 and kCoturn45, not seconds since start.
-  bool log_anonymize = false;  // log_anonymize cuts client and peer addresses in logs to /24 and /48.
-  bool log_binding = false;    // log_binding logs Binding requests.
-  int verbose = 0;             // verbose is 1 with -v (a line per session event) and 2 with -V (debug messages too).
-  bool daemon = false;         // daemon detaches from the terminal.
-  std::string pidfile;         // pidfile gets the process id; empty: none is written.
+      false;  // new_log_timestamp writes the date with LogFormat::kCoturn46 and kCoturn45, not seconds since start.
+  bool log_anonymize = false;     // log_anonymize cuts client and peer addresses in logs to /24 and /48.
+  bool log_binding = false;       // log_binding logs Binding requests.
+  int verbose = 0;                // verbose is 1 with -v (a line per session event) and 2 with -V (debug messages too).
+  bool daemon = false;            // daemon detaches from the terminal.
+  std::string pidfile;            // pidfile gets the process id; empty: none is written.
   std::optional<uid_t> proc_uid;  // proc_uid is taken once every port is open.
   std::optional<gid_t>
       proc_gid;                // proc_gid is taken once every port is open: proc-group, or else the group of proc-user.

@@ -89,7 +89,7 @@ void settle_listeners(Draft& draft) {
   if (config.alt_listening_port == 0) config.alt_listening_port = next(config.listening_port);
   config.alt_tls_listening_port = draft.alt_tls_listening_port.value_or(0);
   if (config.alt_tls_listening_port == 0) config.alt_tls_listening_port = next(config.tls_listening_port);
-  if (config.no_udp && config.no_tcp && config.no_tls && config.no_dtls) {
+  if (config.no_udp && config.no_tcp && config.no_tls && config.no_dtls && config.tcp_proxy_ports.empty()) {
     draft.fail("no-udp", "no-tcp, no-tls and no-dtls are on too, so nothing listens; remove one");
   }
   if (config.udp_self_balance && config.aux_servers.empty()) {
