@@ -22,7 +22,7 @@ constexpr Address kServer{IpAddress::v4(192, 0, 2, 1), 3478};
 constexpr std::string_view kRealm = "example.org";
 constexpr std::size_t kMaxSteps = 64;
 constexpr std::array kMethods{Method::kAllocate, Method::kRefresh, Method::kCreatePermission, Method::kChannelBind,
-                              Method::kBinding};
+                              Method::kBinding,  Method::kConnect, Method::kConnectionBind,   Method::kRefresh};
 constexpr std::array kTypes{Attr::kRequestedTransport,
                             Attr::kLifetime,
                             Attr::kXorPeerAddress,
@@ -32,7 +32,9 @@ constexpr std::array kTypes{Attr::kRequestedTransport,
                             Attr::kRequestedAddressFamily,
                             Attr::kAdditionalAddressFamily,
                             Attr::kDontFragment,
-                            Attr::kData};
+                            Attr::kData,
+                            Attr::kConnectionId,
+                            Attr::kMobilityTicket};
 
 // What all runs share: they change nothing in it.
 struct Fixed {
@@ -66,6 +68,12 @@ class Balance final : public engine::Observer {
       case kPermissionRemoved:
         require(permissions-- > 0, "no permission goes that did not come");
         break;
+      case kPeerConnected:
+        ++connections;
+        break;
+      case kPeerDisconnected:
+        require(connections-- > 0, "no connection goes that did not come");
+        break;
       case kChannelBound:
         ++channels;
         break;
@@ -81,6 +89,7 @@ class Balance final : public engine::Observer {
   int allocations = 0;
   int permissions = 0;
   int channels = 0;
+  int connections = 0;
   std::size_t answers = 0;
 };
 
@@ -90,7 +99,7 @@ class Run {
 
   void all() {
     for (std::size_t step = 0; step < kMaxSteps && script_.remaining() > 0; ++step) {
-      switch (script_.u8() % 8) {
+      switch (script_.u8() % 10) {
         case 0:
           deliver(copy(script_.take(std::min<std::size_t>(script_.u8(), script_.remaining()))), false);
           break;
@@ -108,12 +117,19 @@ class Run {
         case 6:
           peer();
           break;
+        case 7:
+          tcp();
+          break;
+        case 8:
+          close_path();
+          break;
         default:
           pass_time();
       }
     }
     engine_.clear("end");
     require(engine_.allocations() == 0 && balance_.allocations == 0, "clear() ends all");
+    require(balance_.connections == 0, "connections with peers, too");
     require(ports_.live() == ports_.reserved(), "no relayed address is left over");
     require(quotas_.total() == 0, "all quota is given back");
   }
@@ -121,8 +137,12 @@ class Run {
  private:
   class Path final : public engine::ClientPath {};
 
+  // Two clients on UDP, two on TCP.
+  void choose_client() { who_ = script_.u8() & 3; }
   [[nodiscard]] engine::FiveTuple tuple() const {
-    return {{IpAddress::v4(192, 0, 2, 7), static_cast<std::uint16_t>(40000 + who_)}, kServer, engine::Transport::kUdp};
+    return {{IpAddress::v4(192, 0, 2, 7), static_cast<std::uint16_t>(40000 + who_)},
+            kServer,
+            who_ < 2 ? engine::Transport::kUdp : engine::Transport::kTcp};
   }
   Address some_address() {
     const std::uint8_t choice = script_.u8();
@@ -153,6 +173,10 @@ class Run {
         m.requested_transport(17);
       } else if (type == Attr::kReservationToken && (choice & 0x10) == 0) {
         m.u64(type, token_);
+      } else if (type == Attr::kConnectionId && (choice & 0x10) == 0) {
+        m.u32(type, connection_);
+      } else if (type == Attr::kMobilityTicket && (choice & 0x10) == 0) {
+        m.raw(type, ticket_);
       } else {
         m.raw(type, script_.take(std::min<std::size_t>(script_.u8() % 24, script_.remaining())));
       }
@@ -161,7 +185,7 @@ class Run {
 
   void request() {
     const std::uint8_t choice = script_.u8();
-    who_ = choice & 1;
+    choose_client();
     const Method method = kMethods[(choice >> 1) % kMethods.size()];
     const bool sign = (choice & 0x30) != 0;
     stun::TransactionId id;
@@ -170,7 +194,8 @@ class Run {
     last_id_ = id;
     std::array<std::byte, 4096> buffer;
     stun::Builder m(buffer, Class::kRequest, method, id);
-    if (method == Method::kAllocate && (choice & 0x80) == 0) m.requested_transport(17);
+    if (method == Method::kAllocate && (choice & 0x80) == 0) m.requested_transport(who_ == 3 ? 6 : 17);
+    if (method == Method::kAllocate && (choice & 0x01) != 0) m.flag(Attr::kMobilityTicket);
     attributes(m);
     if (sign) {
       const auth::NonceText nonce = fixed_.nonce_key.issue({true, true}, tuple().client, now_.wall);
@@ -186,7 +211,7 @@ class Run {
   }
 
   void indication() {
-    who_ = script_.u8() & 1;
+    choose_client();
     std::array<std::byte, 4096> buffer;
     stun::Builder m(buffer, Class::kIndication, Method::kSend, last_id_);
     m.xor_address(Attr::kXorPeerAddress, some_address());
@@ -199,7 +224,7 @@ class Run {
     std::ignore = engine_.find(tuple(), now_);  // ends what is over
     const std::size_t before = engine_.allocations();
     const std::size_t answered = balance_.answers;
-    const engine::Outcome outcome = engine_.on_message(bytes, tuple(), path_, now_);
+    const engine::Outcome outcome = engine_.on_message(bytes, tuple(), paths_[who_], now_);
     require(may_change || engine_.allocations() == before, "allocations come and go by authenticated requests only");
     require((balance_.answers - answered) == (outcome.answer.empty() ? 0U : 1U), "each answer is reported once");
     if (outcome.relay != nullptr) {
@@ -207,6 +232,12 @@ class Run {
       require(outcome.allocation->permits(outcome.peer.ip, now_.mono), "no datagram without a permission");
       require(outcome.relay->owner() == outcome.allocation, "from the client's own relayed address");
       require(outcome.relay->local().family() == outcome.peer.family(), "of the peer's family");
+    }
+    if (outcome.pending) require(outcome.answer.empty() && outcome.drop == engine::Drop::kNone, "an answer will come");
+    if (outcome.connection != 0) {
+      require(may_change && who_ >= 2 && !outcome.answer.empty(), "ConnectionBind succeeds on streams only");
+      const engine::PeerConnection* bound = outcome.allocation->tcp->find(outcome.connection);
+      require(bound != nullptr && bound->state == engine::PeerConnection::State::kBound, "what is bound is there");
     }
     if (outcome.answer.empty()) return;
     const auto request = stun::MessageView::parse(bytes);
@@ -221,11 +252,40 @@ class Run {
     require(known || outcome.answer.size() <= std::max<std::size_t>(4 * bytes.size(), 96), "strangers get little");
     require(known == may_change || is_error || request->method() == Method::kBinding, "success needs credentials");
     if (const auto token = answer->find(Attr::kReservationToken)) token_ = load_be64(token->value.data());
+    if (const auto ticket = answer->find(Attr::kMobilityTicket)) ticket_ = copy(ticket->value);
+  }
+
+  // What a relayed TCP address reports: attempts that end, peers that connect and that go.
+  void tcp() {
+    who_ = 3;
+    engine::Allocation* allocation = engine_.find(tuple(), now_);
+    if (allocation == nullptr || allocation->tcp == nullptr) return;
+    const std::uint8_t choice = script_.u8();
+    if ((choice & 3) == 0) {
+      const Address from = some_address();
+      const engine::Outcome outcome = engine_.on_peer_connected(*allocation, from, now_);
+      require((outcome.connection == 0) == (outcome.drop != engine::Drop::kNone), "a connection or a reason");
+      if (outcome.connection == 0) return;
+      require(allocation->permits(from.ip, now_.mono), "no connection without a permission");
+      connection_ = outcome.connection;
+    } else if (allocation->tcp->size() != 0) {
+      const auto entry = allocation->tcp->begin() + choice % static_cast<std::ptrdiff_t>(allocation->tcp->size());
+      connection_ = entry->first;
+      if ((choice & 3) == 1) return engine_.on_connection_closed(*allocation, connection_, "script");
+      const bool asked = entry->second.state == engine::PeerConnection::State::kConnecting;
+      const engine::Outcome outcome = engine_.on_connect_result(*allocation, connection_, (choice & 0x80) != 0, now_);
+      require(asked != outcome.answer.empty(), "each Connect is answered once");
+    }
+  }
+
+  void close_path() {
+    choose_client();
+    if (who_ >= 2) engine_.on_path_closed(tuple(), "script");
   }
 
   void channel_data() {
-    who_ = script_.u8() & 1;
-    engine::Allocation* allocation = engine_.find(tuple(), now_);
+    choose_client();
+    engine::Allocation* allocation = engine_.find_for_data(tuple(), now_);
     if (allocation == nullptr) return;
     const engine::PeerRoute route = engine_.route_to_peer(*allocation, script_.u16(), now_.mono);
     require((route.relay == nullptr) == (route.drop != engine::Drop::kNone), "a route or a reason");
@@ -233,7 +293,7 @@ class Run {
   }
 
   void peer() {
-    who_ = script_.u8() & 1;
+    choose_client();
     engine::Allocation* allocation = engine_.find(tuple(), now_);
     if (allocation == nullptr) return;
     const Address from = some_address();
@@ -273,11 +333,13 @@ class Run {
   conformance::FakePorts ports_{
       {.ips = {IpAddress::v4(192, 0, 2, 1), *IpAddress::parse("2001:db8::2")}, .min_port = 50000, .max_port = 50003},
       random_};
-  Path path_;
+  std::array<Path, 4> paths_;
   engine::Engine engine_{{std::make_shared<engine::Rules>(engine::Rules{[] {
                                                                           engine::EngineConfig config;
                                                                           config.max_permissions = 4;
                                                                           config.max_channels = 4;
+                                                                          config.max_tcp_connections = 4;
+                                                                          config.mobility = true;
                                                                           config.software = "Turnkit";
                                                                           return config;
                                                                         }(),
@@ -288,6 +350,8 @@ class Run {
   std::uint64_t sent_ = 0;
   stun::TransactionId last_id_;
   std::uint64_t token_ = 0;
+  std::uint32_t connection_ = 0;
+  Buffer ticket_;
 };
 
 }  // namespace
