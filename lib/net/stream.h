@@ -42,9 +42,9 @@ class Stream {
   // Moves as many bytes as go at once. What was not moved must be what the next call begins with (more may follow):
   // TLS may have encrypted it already.
   virtual StreamIo write(Bytes data) = 0;
-  // The same for whole messages, of which `size_of` tells the length of the first. TLS makes records of each message apart
-  // and one write of all of them. `bytes` were taken in every state; after kWantWrite some of them still wait in here, and
-  // the next call, if only with no data, carries on. A stream uses this or write(), not both.
+  // The same for whole messages, of which `size_of` tells the length of the first. TLS makes records of each message
+  // apart and one write of all of them. `bytes` were taken in every state; after kWantWrite some of them still wait in
+  // here, and the next call, if only with no data, carries on. A stream uses this or write(), not both.
   using MessageSize = std::size_t (*)(Bytes data);
   virtual StreamIo write_messages(Bytes data, MessageSize size_of) {
     (void)size_of;

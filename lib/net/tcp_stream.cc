@@ -149,8 +149,8 @@ Result<UniqueFd> tcp_connect(const Address& peer, const Address& local, const st
   UniqueFd fd(open_socket(peer.family()));
   if (!fd) return socket_error("connect to", peer, "", errno);
   (void)set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  if (!device.empty() && ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(),
-                                      static_cast<socklen_t>(device.size())) != 0) {
+  if (!device.empty() &&
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(), static_cast<socklen_t>(device.size())) != 0) {
     return socket_error("connect to", peer, " (SO_BINDTODEVICE " + device + ")", errno);
   }
   SockAddr name;
