@@ -8,6 +8,7 @@ every row against coturn alone, which proves the rows; `--table` prints the tabl
 import argparse
 import concurrent.futures
 import os
+import re
 import sqlite3
 import sys
 import tempfile
@@ -76,7 +77,7 @@ ROWS = {
     'dual_allocation': Row(('-Z',)),
     'dual_allocation_indications': Row(('-Z', '-s')),
     'negative_protocol': Row(('-R', '-c'), chancy=SPOILS),
-    'negative': Row(('-N', '-c'), chancy=SPOILS),
+    'negative': Row(('-N', '-c'), wanted='survival'),  # binds channels of invalid numbers, and leaves when that is refused
     'negative_indications': Row(('-N', '-s', '-c'), chancy=SPOILS),
     'negative_client_to_client': Row(('-N', '-y', '-c'), chancy=SPOILS),
     'extra_requests': Row(('-G', '-c')),
@@ -104,7 +105,8 @@ ROWS = {
     'ipv6_client_indications': Row(('-s', '-c'), ip='::1'),
     'ipv6_client_of_an_ipv4_relay': Row(('-X', '-c'), ip='::1', settings=('--relay-ip=127.0.0.1',)),
     'ipv6_client_to_client': Row(('-x', '-y', '-c'), ip='::1'),
-    'other_address_of_a_wildcard_listener': Row(('-c',), ip='127.0.0.2', settings=('--relay-ip=127.0.0.1',)),
+    'other_address_of_a_wildcard_listener': Row(('-c',), ip='127.0.0.2', settings=('--relay-ip=127.0.0.1',),
+                                                coturn='coturn answers from another address than the one that was asked'),
 }
 
 
@@ -316,6 +318,17 @@ def _add_rows():
 _add_rows()
 
 
+class Page(testing.TestCase):
+    """docs/interop.md."""
+
+    @testing.case()
+    def test_every_row_stands_there(self):
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs', 'interop.md')
+        shown = dict(re.findall(r'^\| (\w+) \| (`[^`]*`|none) \| [^|]+ \| [^|]+ \|', self.read(page), re.MULTILINE))
+        self.assertEqual(shown, {name: f'`{" ".join(row.options)}`' if row.options else 'none' for name, row in ROWS.items()})
+
+
+
 GROUPS = (('TCP relays (RFC 6062)', lambda name, row: '-T' in row.options),
           ('TLS', lambda name, row: name.startswith('tls')), ('DTLS', lambda name, row: name.startswith('dtls')),
           ('TCP', lambda name, row: name.startswith('tcp')), ('UDP', lambda name, row: True))
@@ -338,7 +351,8 @@ def _one_outcome(name, start, row):
             server = start(row, directory)
             outcome = run_row(name, server, row, arguments_of(row, peer))
             if row.wanted == 'survival' and good(row, outcome):
-                clean = replace(row, options=tuple(option for option in row.options if option != '-O'), wanted='all')
+                clean = replace(row, options=tuple(option for option in row.options if option not in ('-N', '-O')),
+                                wanted='all')
                 after = run_row(name, server, clean, arguments_of(clean, peer))
                 return outcome if good(clean, after) else after
             return outcome
@@ -354,7 +368,8 @@ def _line(name):
     remarks = [*(f'`{key}`' for key in row.settings), *(['TLS port'] if row.port == 'tls' else []),
                *(['one thread'] if row.threads == 1 else []), *([f'at `{row.ip}`'] if row.ip != '127.0.0.1' else []),
                *(['REST secret'] if '-W' in row.credentials else ['no credentials'] if not row.credentials else [])]
-    return f'| {name} | `{" ".join(row.options) or " "}` | {cells[0]} | {cells[1]} | {", ".join(remarks)} |'
+    options = f'`{" ".join(row.options)}`' if row.options else 'none'
+    return f'| {name} | {options} | {cells[0]} | {cells[1]} | {", ".join(remarks)} |'
 
 
 def print_tables(names, jobs):
