@@ -5,10 +5,10 @@
 #include <limits>
 
 #include "auth/opaque_string.h"
+#include "auth/realms.h"
 #include "base/encoding.h"
 #include "net/resolver.h"
 #include "turnd/option_values.h"
-#include "turnd/web_origin.h"
 
 namespace turnkit::turnd {
 namespace {
@@ -98,7 +98,7 @@ Result<std::pair<std::string, std::string>> parse_origin_realm(std::string_view 
   }
   const Result<std::string> realm = parse_realm(text.substr(equals + 1));
   if (!realm) return realm.error();
-  return std::pair{canonical_origin(text.substr(0, equals)), *realm};
+  return std::pair{auth::canonical_origin(text.substr(0, equals)), *realm};
 }
 
 Result<RealmOption> parse_realm_option(std::string_view text) {

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "auth/realms.h"
 #include "turnd/option_values.h"
-#include "turnd/web_origin.h"
 
 namespace turnkit::turnd {
 namespace {
@@ -52,7 +52,7 @@ TEST(CanonicalOrigin, IgnoresWhatDoesNotCount) {
       {"://x", "://x"},
       {"https:///", "https:///"},
   };
-  for (const auto& [text, canonical] : cases) EXPECT_EQ(canonical_origin(text), canonical) << text;
+  for (const auto& [text, canonical] : cases) EXPECT_EQ(auth::canonical_origin(text), canonical) << text;
 }
 
 TEST(ParseOriginRealm, SplitsAtTheLastEqualsSign) {
