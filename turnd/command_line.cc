@@ -344,7 +344,11 @@ CommandLine parse_command_line(int argc, char** argv, const Environment& environ
   if (!draft.failed()) apply_all(scanned, environment, draft);
 
   const bool check = last_of(scanned, "check-config") != nullptr;
-  if (check) out.out = checked(scanned, environment, draft);
+  if (check) {
+    out.out = checked(scanned, environment, draft);
+  } else if (last_of(scanned, "json") != nullptr) {
+    draft.report(Finding::Kind::kIgnored, "json", "ignored, because it is for --check-config");
+  }
   hand_over(draft, out);
   out.run = out.errors.empty() && !check;
   out.exit_code = out.errors.empty() ? kExitOk : kExitUsage;

@@ -174,5 +174,9 @@ TEST_F(CheckConfig, JsonHasTheSame) {
   EXPECT_THAT(broken, AllOf(HasSubstr("\"valid\": false"), HasSubstr("\"kind\": \"error\"")));
 }
 
+TEST_F(CheckConfig, JsonAloneSaysThatItIsIgnored) {
+  EXPECT_THAT(warnings_of(kSafe, {"--json"}), ElementsAre("--json: ignored, because it is for --check-config"));
+}
+
 }  // namespace
 }  // namespace turnkit::turnd
