@@ -29,7 +29,9 @@ timeval to_timeval(Duration duration) {
 event_base* make_base() {
   const std::unique_ptr<event_config, decltype(&event_config_free)> config(event_config_new(), &event_config_free);
   if (!config) throw std::runtime_error("libevent: out of memory");
-  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  // No EPOLL_USE_CHANGELIST: a watch that is gone must be gone from epoll at once, because its descriptor may be handed
+  // to another thread.
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK);
   event_config_require_features(config.get(), EV_FEATURE_O1);
   event_base* base = event_base_new_with_config(config.get());
   if (base == nullptr) throw std::runtime_error("libevent: cannot create an epoll event base");
