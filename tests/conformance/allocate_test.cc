@@ -105,6 +105,25 @@ TEST_P(Turn, TURN_034_transports_other_than_udp_and_tcp_get_442) {
   }
 }
 
+TEST_P(Turn, TCP_001_NEG_082_tcp_relays_need_a_stream) {
+  EXPECT_TRUE(failed(client().request(Method::kAllocate, [](stun::Builder& m) { m.requested_transport(6); }), 400));
+}
+
+TEST_P(Turn, TCP_017_connection_bind_needs_a_stream) {
+  Client& c = allocated();
+  EXPECT_TRUE(failed(c.request(Method::kConnectionBind, [](stun::Builder& m) { m.u32(Attr::kConnectionId, 1); }), 400));
+  EXPECT_TRUE(failed(client().exchange(make_message(Class::kRequest, Method::kConnectionBind)), 400));
+}
+
+TEST_P(Turn, MOB_003_tickets_are_refused_where_mobility_is_switched_off) {
+  Client& c = client();
+  EXPECT_TRUE(failed(c.allocate([](stun::Builder& m) { m.flag(Attr::kMobilityTicket); }), 405));
+  ASSERT_TRUE(succeeded(c.allocate()));
+  const Fill ticket = [](stun::Builder& m) { m.text(Attr::kMobilityTicket, "ticket"); };
+  EXPECT_TRUE(failed(c.refresh(std::nullopt, ticket), 405));
+  EXPECT_TRUE(failed(client().refresh(std::nullopt, ticket), 405));
+}
+
 TEST_P(Turn, TURN_034_udp_gets_442_where_it_is_switched_off) {
   options.no_udp_relay = true;
   EXPECT_TRUE(failed(client().allocate(), 442));
