@@ -177,7 +177,7 @@ struct Config {
       65536;  // max_connections is the most TCP and TLS connections of clients; 0: no limit.
   std::uint32_t max_connections_per_ip = 4096;  // max_connections_per_ip is the most of one address; 0: no limit.
   std::uint32_t max_half_open = 4096;  // max_half_open is the most connections without an authenticated request yet.
-  std::uint32_t max_dtls_handshakes = 4096;  // max_dtls_handshakes is the most DTLS handshakes under way.
+  std::uint32_t max_dtls_handshakes = 1024;  // max_dtls_handshakes is the most DTLS handshakes under way.
   std::chrono::seconds max_allocate_timeout{
       60};                                    // max_allocate_timeout closes connections that have not authenticated.
   std::uint32_t stream_queue = 128 * 1024;    // stream_queue is the most bytes that wait for a slow TCP or TLS reader.

@@ -18,7 +18,7 @@ struct StreamLimits {
   std::size_t max_connections = 0;            // of the whole server, DTLS associations included; 0: no limit
   std::size_t max_connections_per_ip = 4096;  // likewise of one IPv4 address or IPv6 /64; 0: no limit
   std::size_t max_half_open = 8192;  // streams of the whole server without an allocation; the oldest go for new ones
-  std::size_t max_half_open_dtls = 4096;        // likewise DTLS handshakes under way
+  std::size_t max_half_open_dtls = 1024;        // likewise DTLS handshakes under way
   std::size_t queue_bytes = 256 * 1024;         // of a client that reads slowly; what does not fit is dropped
   Duration opening = std::chrono::seconds(15);  // PROXY header, handshake and first message together
   Duration without_allocation = std::chrono::seconds(60);  // from then on, or from the end of the allocation
