@@ -153,7 +153,7 @@ class Relay(options.OptionCase):
     @testing.case()
     def test_mobility(self):
         def question(server):
-            """An allocation that moves to another client address, and the codes of both."""
+            """Whether an allocation moves to another client address: the old one is used until the new one sends."""
             first, second, peer = self.client(server), self.client(server), self.peer()
             first.allocate(mobile=True)
             if not first.ticket:
@@ -161,10 +161,14 @@ class Relay(options.OptionCase):
             first.permit(peer.address)
             second.realm, second.nonce = first.realm, None
             moved = self.code(second.request, Method.REFRESH, [(Attr.MOBILITY_TICKET, first.ticket)])
-            peer.send(b'to the new address', first.relayed[0])
+            peer.send(b'to the old address', first.relayed[0])
+            before = first.receive(3)
             second.send(peer.address, b'from the new address')
-            return (moved, peer.receive(3), second.receive(3)) == (
-                0, (b'from the new address', first.relayed[0]), (peer.address, b'to the new address', None))
+            arrived = peer.receive(3)
+            peer.send(b'to the new address', first.relayed[0])
+            return (moved, before, arrived, second.receive(3)) == (
+                0, (peer.address, b'to the old address', None), (b'from the new address', first.relayed[0]),
+                (peer.address, b'to the new address', None))
 
         self.assertEqual(question(self.turnd('mobility')), True)
         self.same(lambda server: (self.code(self.client(server).allocate, mobile=True)), 'mobility', expected=0)
