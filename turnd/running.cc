@@ -153,7 +153,7 @@ SessionLog::Rules make_log_rules(const Config& config, const std::shared_ptr<con
   rules.format = config.log_format;
   rules.binding = config.log_binding;
   rules.policy = std::move(policy);
-  rules.realms = {credentials, &credentials->authenticator().realms()};
+  rules.authenticator = {credentials, &credentials->authenticator()};
   return rules;
 }
 

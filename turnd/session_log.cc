@@ -79,7 +79,7 @@ using Rules = SessionLog::Rules;
 
 // Sessions without credentials have no realm of their own.
 const std::string& realm_of(const Allocation& allocation, const Rules& rules) {
-  return allocation.identity.realm.empty() ? rules.realms->default_realm() : allocation.identity.realm;
+  return allocation.identity.realm.empty() ? rules.authenticator->realms().default_realm() : allocation.identity.realm;
 }
 
 // One line and, for JSON, its fields.
@@ -289,12 +289,16 @@ void SessionLog::on_stranger_request(const engine::RequestEvent& event, const Ru
   const bool failed = event.error == stun::Code::kUnauthenticated;
   const auto attribute = event.message == nullptr ? std::nullopt : event.message->find(stun::Attr::kUsername);
   const std::string user = attribute ? std::string(as_text(attribute->value)) : std::string();
-  const bool wrong = failed && !user.empty();
+  // Only where its source is proven: a forged one would have somebody else banned.
+  const bool proven = event.tuple.transport != engine::Transport::kUdp ||
+                      (event.message != nullptr &&
+                       rules.authenticator->has_own_nonce(*event.message, event.tuple.client, read_clock().wall));
+  const bool wrong = failed && proven && !user.empty();
   const bool wanted = wrong || event.method == stun::Method::kBinding || rules.verbosity >= 2 || (failed && coturn);
   if (!wanted || !admit_stranger_line()) return;
 
-  const std::string realm =
-      event.message == nullptr ? rules.realms->default_realm() : rules.realms->realm_of(*event.message);
+  const std::string realm = event.message == nullptr ? rules.authenticator->realms().default_realm()
+                                                     : rules.authenticator->realms().realm_of(*event.message);
   const std::string client = log::shown(event.tuple.client);
   const std::string server = event.tuple.server.to_string();
   const std::uint64_t id = event.allocation != nullptr ? event.allocation->session_id : next_stranger_session();
@@ -308,7 +312,9 @@ void SessionLog::on_stranger_request(const engine::RequestEvent& event, const Ru
   line.with("session", session_id(id)).with("user", user).with("realm", realm).with("client", client);
   line.with("server", server).with("method", stun::method_name(event.method));
   line.with("error", event.error ? static_cast<std::uint64_t>(*event.error) : std::uint64_t{0});
-  if (!coturn) return line.write(fmt::format("{}, remote {}", text, client));
+  line.with("proven", proven ? "yes" : "no");
+  if (!coturn)
+    return line.write(fmt::format("{}, {} {}", text, proven || !failed ? "remote" : "unproven source", client));
   if (wrong) log::error("check_stun_auth: user {} credentials are incorrect", escaped(user));
   line.write(text);
   // coturn names the client in no other line; a session of its own ends here.
@@ -336,9 +342,9 @@ void SessionLog::on_useless_connection(const engine::FiveTuple& tuple, std::stri
     const char* kind = tuple.transport == engine::Transport::kTls ? "TLS/TCP" : "TCP";
     log::error("session {}: {} socket error: {} {}", session, kind, what, client);
   }
-  line.write(
-      fmt::format("session {}: closed (2nd stage), user <> realm <{}> origin <>, local {}, remote {}, reason: {}",
-                  session, escaped(rules->realms->default_realm()), tuple.server.to_string(), client, what));
+  line.write(fmt::format(
+      "session {}: closed (2nd stage), user <> realm <{}> origin <>, local {}, remote {}, reason: {}", session,
+      escaped(rules->authenticator->realms().default_realm()), tuple.server.to_string(), client, what));
 }
 
 std::uint64_t SessionLog::next_stranger_session() {

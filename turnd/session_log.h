@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "auth/realms.h"
+#include "auth/authenticator.h"
 #include "turnd/config.h"
 #include "turnd/engine/events.h"
 #include "turnd/engine/token_bucket.h"
@@ -24,9 +24,9 @@ class SessionLog final : public engine::Observer {
     int verbosity = 0;
     // The coturn ones leave out what coturn does not write, and add what its readers wait for; kJson adds fields.
     LogFormat format = LogFormat::kNative;
-    bool binding = false;                            // a line per Binding request, whatever the verbosity
-    std::shared_ptr<const PeerPolicy> policy;        // never null: explains denials
-    std::shared_ptr<const auth::RealmTable> realms;  // never null: of requests without a session
+    bool binding = false;                                      // a line per Binding request, whatever the verbosity
+    std::shared_ptr<const PeerPolicy> policy;                  // never null: explains denials
+    std::shared_ptr<const auth::Authenticator> authenticator;  // never null: knows realms and nonces
   };
   explicit SessionLog(Rules rules);
 

@@ -250,4 +250,10 @@ std::size_t Authenticator::challenge_size(std::string_view realm) const {
          (config_.oauth_keys != nullptr ? attribute(config_.server_name.size()) : 0);
 }
 
+bool Authenticator::has_own_nonce(const stun::MessageView& request, const Address& client, WallTime now) const {
+  const auto nonce = request.find(stun::Attr::kNonce);
+  return nonce &&
+         nonce_key_.check(as_text(nonce->value), client, now, config_.nonce_lifetime) != NonceKey::Verdict::kForeign;
+}
+
 }  // namespace turnkit::auth

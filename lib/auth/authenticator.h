@@ -74,6 +74,10 @@ class Authenticator {
   // The bytes that it adds.
   [[nodiscard]] std::size_t challenge_size(std::string_view realm = {}) const;
 
+  // Whether the request has a nonce that this server gave to `client`: then its source is no forgery, whatever else is
+  // wrong with it.
+  [[nodiscard]] bool has_own_nonce(const stun::MessageView& request, const Address& client, WallTime now) const;
+
   [[nodiscard]] const RealmTable& realms() const { return realms_; }
   [[nodiscard]] bool takes_tokens() const { return config_.oauth_keys != nullptr; }
 

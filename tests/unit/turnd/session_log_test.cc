@@ -47,9 +47,8 @@ class SessionLogTest : public ::testing::Test {
     config.log.file = path_;
     config.log.level = log::Level::kDebug;
     ASSERT_TRUE(log::configure(log_config(config)));
-    log_ = std::make_unique<SessionLog>(SessionLog::Rules{verbosity, format, verbosity > 5,
-                                                          std::make_shared<const PeerPolicy>(),
-                                                          std::make_shared<const auth::RealmTable>("default.example")});
+    log_ = std::make_unique<SessionLog>(
+        SessionLog::Rules{verbosity, format, verbosity > 5, std::make_shared<const PeerPolicy>(), authenticator_});
   }
   std::vector<std::string> lines() const {
     std::vector<std::string> out;
@@ -60,17 +59,25 @@ class SessionLogTest : public ::testing::Test {
   void event(Event::Kind kind, std::string_view reason = {}) {
     log_->on_event({kind, allocation_, *Address::parse("192.0.2.9:5000"), 0x4001, std::chrono::seconds(600), reason});
   }
-  // A request of nobody: `user` may be empty.
-  void stranger(std::optional<stun::Code> error, const std::string& user,
-                stun::Method method = stun::Method::kAllocate) {
+  // A request of nobody: `user` may be empty. With a `user` it has the nonce that `nonce_for` got.
+  void stranger(std::optional<stun::Code> error, const std::string& user, stun::Method method = stun::Method::kAllocate,
+                std::string_view nonce_for = "198.51.100.7:4242") {
     std::array<std::byte, 512> buffer{};
     stun::Builder builder(buffer, stun::Class::kRequest, method, stun::TransactionId{});
-    if (!user.empty()) builder.text(stun::Attr::kUsername, user);
+    if (!user.empty()) {
+      builder.text(stun::Attr::kUsername, user);
+      const auth::NonceText nonce = nonce_key_.issue({}, *Address::parse(nonce_for), read_clock().wall);
+      builder.text(stun::Attr::kNonce, {nonce.data(), nonce.size()});
+    }
     const auto message = stun::MessageView::parse(*builder.finish());
     ASSERT_TRUE(message);
     log_->on_request({allocation_.tuple, nullptr, method, error, &*message});
   }
 
+  auth::StaticUsers users_;
+  auth::NonceKey nonce_key_ = auth::NonceKey::from_shared_secret("secret");
+  std::shared_ptr<const auth::Authenticator> authenticator_ =
+      std::make_shared<const auth::Authenticator>(auth::AuthConfig{"default.example"}, users_, nonce_key_);
   TempDir directory_;
   std::string path_ = directory_.path() + "/turnd.log";
   engine::Allocation allocation_;
@@ -184,6 +191,24 @@ TEST_F(SessionLogTest, Fail2banFindsScanners) {
   EXPECT_EQ(lines().size(), 2U) << "only with -V";
 }
 
+// Whoever forges a source gets no nonce for it, and must not get its owner banned.
+TEST_F(SessionLogTest, AForgedSourceIsNotHeldAgainstItsOwner) {
+  for (const LogFormat format : {LogFormat::kCoturn, LogFormat::kCoturn46, LogFormat::kCoturn45, LogFormat::kNative}) {
+    std::filesystem::remove(path_);
+    start(format);
+    stranger(stun::Code::kUnauthenticated, "mallory", stun::Method::kAllocate, "192.0.2.66:4242");
+    EXPECT_THAT(lines(), Each(Not(HasSubstr("198.51.100.7"))));
+  }
+  std::filesystem::remove(path_);
+  start(LogFormat::kNative, 2);
+  stranger(stun::Code::kUnauthenticated, "mallory", stun::Method::kAllocate, "192.0.2.66:4242");
+  ASSERT_THAT(lines(), SizeIs(1));
+  EXPECT_THAT(lines()[0], HasSubstr("error 401: Unauthorized, unproven source 198.51.100.7:4242"));
+  allocation_.tuple.transport = engine::Transport::kTcp;
+  stranger(stun::Code::kUnauthenticated, "mallory", stun::Method::kAllocate, "192.0.2.66:4242");
+  EXPECT_THAT(lines()[1], HasSubstr("error 401: Unauthorized, remote 198.51.100.7:4242")) << "TCP proves it";
+}
+
 // Every honest client begins with a request without a name (RFC 8489, section 9.2.3.1): that must ban nobody.
 TEST_F(SessionLogTest, AFirstRequestLooksHarmless) {
   start(LogFormat::kCoturn);
@@ -264,8 +289,7 @@ TEST_F(SessionLogTest, NamesCannotForgeLines) {
 TEST_F(SessionLogTest, ReloadChangesWhatIsSaid) {
   start(LogFormat::kNative, 0);
   event(Event::Kind::kAllocationCreated);
-  log_->set_rules({1, LogFormat::kNative, false, std::make_shared<const PeerPolicy>(),
-                   std::make_shared<const auth::RealmTable>("default.example")});
+  log_->set_rules({1, LogFormat::kNative, false, std::make_shared<const PeerPolicy>(), authenticator_});
   event(Event::Kind::kAllocationCreated);
   EXPECT_THAT(lines(), SizeIs(1));
 }
