@@ -308,6 +308,25 @@ def coturn_on_two_addresses():
         symmetric.behaves(APD, APD, "symmetric")
 
 
+@scenario
+def coturns_natdiscovery_agrees():
+    if shutil.which("turnutils_natdiscovery") is None:
+        raise FileNotFoundError("no turnutils_natdiscovery")
+    # Not address-dependent mapping: it compares A2:P1 with A1:P2 then, which says address-and-port-dependent.
+    pairs = [("ei", "ei"), ("ei", "ad"), ("ei", "apd"), ("apd", "apd")]
+    with natlab.Internet() as net:
+        net.start_turnd(TURND)
+        homes = [net.home(f"{m}-{f}", natlab.userspace(mapping=m, filtering=f)) for m, f in pairs]
+        theirs = [home.client.start(["turnutils_natdiscovery", "-m", "-f", "-L", home.address, net.first]) for home in homes]
+        for process, found in zip(theirs, find_all(*((home, net.first) for home in homes))):
+            process.finish()
+            said = dict(reversed(line.removeprefix("NAT with ").rstrip("!").rsplit(" ", 1))
+                        for line in process.out.splitlines() if line.startswith("NAT with "))
+            for name in ("Mapping", "Filtering"):
+                ours = found.checks[name.lower()]["evidence"]["behaviour"]
+                assert said[name].lower().replace(" ", "-") == ours, f"{found.home.name}: {said} but {ours}: {process.out}"
+
+
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     while len(arguments) >= 2 and arguments[0] in ("--probe", "--turnd"):

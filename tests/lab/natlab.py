@@ -165,6 +165,8 @@ def stateful_firewall(router):
 def userspace(on="router", **options):
     """A NAT of RFC 4787's words: mapping and filtering "ei", "ad" or "apd", ports "keep", "row" or "random", lifetime, hairpin."""
     def translate(home):
+        if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+            raise PermissionError("cannot open /dev/net/tun")
         arguments = []
         for name, value in options.items():
             arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]
