@@ -39,6 +39,7 @@ struct LifetimeTest {
 };
 
 struct LifetimeEvidence {
+  bool opened = false;       // the mappings to be left alone came about
   bool supported = false;    // RESPONSE-PORT worked on a fresh mapping
   int error_code = 0;        // what the server said to RESPONSE-PORT instead
   bool interrupted = false;  // stopped before the end because two in a row had expired, or nothing was left to learn

@@ -71,13 +71,15 @@ LifetimeEvidence measure_lifetime(const Address& server, const IpAddress& local,
   const TimePoint begun = read_clock().mono;
   const std::vector<BindingOutcome> primed = exchange.run(plans);
   for (std::size_t i = 0; i < sleepers.size(); ++i) {
-    const auto mapped = primed[i].mapped();
-    if (!mapped) return out;
-    sleepers[i].mapped_port = mapped->port;
-    // When its plan was begun: the answer came a little later, so the idle time is never said too long by more.
-    sleepers[i].since = begun + static_cast<int>(i) * kTransactionPace +
-                        std::chrono::milliseconds(static_cast<std::int64_t>(primed[i].rtt_ms));
+    // Where it took more than one request, the time of the last packet is not known.
+    const auto mapped = primed[i].sends == 1 ? primed[i].mapped() : std::nullopt;
+    sleepers[i].mapped_port = mapped ? mapped->port : 0;
+    const auto took = milliseconds(static_cast<std::int64_t>(primed[i].rtt_ms));
+    sleepers[i].since = begun + static_cast<int>(i) * kTransactionPace + took;
   }
+  out.opened = sleepers.front().mapped_port != 0;
+  std::erase_if(sleepers, [](const Sleeper& sleeper) { return sleeper.mapped_port == 0; });
+  if (!out.opened) return out;
   unsigned expired_in_a_row = 0;
   for (const Sleeper& sleeper : sleepers) {
     const TimePoint due = sleeper.since + sleeper.idle;

@@ -123,7 +123,12 @@ Check Judge::judge_lifetime() const {
   check.facts.push_back({"limit_s", std::int64_t{e.limit.count()}});
   if (found.alive) check.facts.push_back({"alive_after_s", s(*found.alive)});
   if (found.expired) check.facts.push_back({"gone_after_s", s(*found.expired)});
-  if (!e.supported || (e.tests.empty())) {
+  if (!e.opened || (e.supported && e.tests.empty())) {
+    set(check, Verdict::kUnconfirmed, Confidence::kLow, "no-answer",
+        "Lifetime: not known; requests of this test were not answered");
+    return check;
+  }
+  if (!e.supported) {
     set(check, Verdict::kUnconfirmed, Confidence::kLow,
         e.error_code != 0 ? "response-port-refused" : "response-port-silent",
         "Lifetime: not known; the server cannot send to another port of ours (RESPONSE-PORT)");

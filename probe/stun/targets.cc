@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/encoding.h"
 #include "base/random.h"
 #include "net/resolver.h"
 #include "net/srv.h"
@@ -48,7 +49,7 @@ Status add_host(const TargetRequest& request, const std::string& host, StunTarge
     }
   }
   if (any) return {};
-  return Error{fmt::format("'{}' has no {} address", host, request.family == Family::kIPv4 ? "IPv4" : "IPv6")};
+  return Error{fmt::format("'{}' has no {} address", escaped(host), request.family == Family::kIPv4 ? "IPv4" : "IPv6")};
 }
 
 // What the SRV records of one name lead to. False: there are none, or none that leads anywhere.

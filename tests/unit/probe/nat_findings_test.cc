@@ -326,6 +326,31 @@ TEST(NatLifetime, LiesBetweenTheLastAliveAndTheFirstGone) {
   EXPECT_FALSE(lifetime_of(e).alive);
 }
 
+TEST(NatLifetime, IsUnknownWhereTheServerCannotTest) {
+  NatEvidence e = Nat{}.evidence();
+  e.lifetime.emplace();
+  const auto reason_of = [&e] {
+    for (const Check& check : judge_nat(e)) {
+      if (check.id == "nat-lifetime-ipv4") return check.reason + (check.status == Verdict::kUnconfirmed ? "?" : "!");
+    }
+    return std::string();
+  };
+  EXPECT_EQ(reason_of(), "no-answer?");
+  e.lifetime->opened = true;
+  EXPECT_EQ(reason_of(), "response-port-silent?");
+  e.lifetime->error_code = 420;
+  EXPECT_EQ(reason_of(), "response-port-refused?");
+  e.lifetime->supported = true;
+  e.lifetime->tests = {{seconds(20), true}};
+  EXPECT_EQ(reason_of(), "longer-than-tested!");
+  e.lifetime->tests = {{seconds(20), false}, {seconds(30), true}};
+  EXPECT_EQ(reason_of(), "contradictory?");
+  e.lifetime->tests = {{seconds(10), true}, {seconds(15), false}};
+  EXPECT_EQ(reason_of(), "short!");
+  e.lifetime->tests = {{seconds(60), true}, {seconds(90), false}};
+  EXPECT_EQ(reason_of(), "measured!");
+}
+
 TEST(NatLifetime, IdleTimesAscendToTheLimit) {
   EXPECT_THAT(idle_times(seconds(2)), ElementsAre(seconds(2)));
   EXPECT_THAT(idle_times(seconds(7)), ElementsAre(seconds(2), seconds(4), seconds(6), seconds(7)));
@@ -370,7 +395,7 @@ TEST(NatVerdict, EveryCheckHasWordsForAPerson) {
     NatEvidence e = Nat{.nat = nat}.evidence();
     e.sizes = {{576, true, {}}, {1200, true, {}}, {1500, false, kFirst.ip}};
     e.hairpin_tried = true;
-    e.lifetime.emplace().supported = true;
+    e.lifetime.emplace().opened = e.lifetime->supported = true;
     e.lifetime->tests = {{seconds(5), true}, {seconds(10), false}};
     const std::vector<Check> checks = judge_nat(e);
     EXPECT_EQ(checks.size(), nat ? 10U : 7U);
