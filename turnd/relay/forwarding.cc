@@ -21,30 +21,36 @@ bool Forwarding::take_known(const net::Datagram& datagram) {
   const FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
   const auto it = owners_.find(tuple);
   if (it == owners_.end()) return false;
-  append(it->second, tuple, datagram.data, datagram.segment_size, datagram.tos);
+  const Item item{tuple, ++it->second.passed, 0, datagram.data.size(), datagram.segment_size, datagram.tos};
+  append(it->second.worker, item, datagram.data);
   return true;
 }
 
 void Forwarding::pass_on(unsigned owner, const FiveTuple& tuple, Bytes message, std::uint8_t tos) {
-  append(owner, tuple, message, static_cast<std::uint32_t>(message.size()), tos);
-  add(tuple, owner);
+  const std::uint64_t number = add(tuple, owner) ? ++owners_.find(tuple)->second.passed : 0;
+  append(owner, {tuple, number, 0, message.size(), static_cast<std::uint32_t>(message.size()), tos}, message);
 }
 
 bool Forwarding::add(const FiveTuple& tuple, unsigned owner) {
   if (owners_.size() >= kMaxOwners && !owners_.contains(tuple)) return false;
-  owners_.insert_or_assign(tuple, owner);
+  owners_[tuple].worker = owner;
   return true;
 }
 
-void Forwarding::append(unsigned owner, const FiveTuple& tuple, Bytes data, std::uint32_t segment_size,
-                        std::uint8_t tos) {
+void Forwarding::remove(const FiveTuple& tuple, std::uint64_t number) {
+  const auto it = owners_.find(tuple);
+  if (it != owners_.end() && it->second.passed == number) owners_.erase(it);
+}
+
+void Forwarding::append(unsigned owner, Item item, Bytes data) {
   std::shared_ptr<Batch>& batch = outgoing_[owner];
   if (batch == nullptr) batch = std::make_shared<Batch>();
   const Forwarding& to = worker_.peer(owner).forwarding();
   if (to.waiting_.load(std::memory_order_relaxed) + batch->bytes.size() + data.size() > kMaxWaiting) {
     return worker_.drop(Drop::kBusyWorker);
   }
-  batch->items.push_back({tuple, batch->bytes.size(), data.size(), segment_size, tos});
+  item.offset = batch->bytes.size();
+  batch->items.push_back(item);
   batch->bytes.insert(batch->bytes.end(), data.begin(), data.end());
 }
 
@@ -69,31 +75,33 @@ void Forwarding::receive(Batch& batch, unsigned from) {
     datagram.local = item.tuple.server;
     datagram.tos = item.tos;
     worker_.on_forwarded(datagram);
-    worker_.serves(item.tuple) ? on_guest(item.tuple, from) : turn_away(item.tuple, from);
+    worker_.serves(item.tuple) ? on_guest(item.tuple, from, item.number) : turn_away(item.tuple, from, item.number);
   }
   receiving_ = false;
   worker_.flush_sends();  // it refers to the batch
   waiting_.fetch_sub(batch.bytes.size(), std::memory_order_relaxed);
 }
 
-void Forwarding::on_guest(const FiveTuple& tuple, unsigned from) {
-  if (!guests_.emplace(tuple, from).second) return;
+void Forwarding::on_guest(const FiveTuple& tuple, unsigned from, std::uint64_t number) {
+  const auto [guest, entered] = guests_.try_emplace(tuple);
+  guest->second = {from, number};
+  if (!entered) return;
   Worker& worker = worker_.peer(from);
   worker.loop().post([&worker, tuple, owner = worker_.index()] { worker.forwarding().add(tuple, owner); });
 }
 
-void Forwarding::turn_away(const FiveTuple& tuple, unsigned from) {
+void Forwarding::turn_away(const FiveTuple& tuple, unsigned from, std::uint64_t number) {
   guests_.erase(tuple);
   Worker& worker = worker_.peer(from);
-  worker.loop().post([&worker, tuple] { worker.forwarding().remove(tuple); });
+  worker.loop().post([&worker, tuple, number] { worker.forwarding().remove(tuple, number); });
 }
 
 void Forwarding::sweep() {
-  std::vector<std::pair<FiveTuple, unsigned>> gone;
+  std::vector<std::pair<FiveTuple, Guest>> gone;
   for (const auto& guest : guests_) {
     if (!worker_.serves(guest.first)) gone.push_back(guest);
   }
-  for (const auto& [tuple, from] : gone) turn_away(tuple, from);
+  for (const auto& [tuple, guest] : gone) turn_away(tuple, guest.from, guest.number);
 }
 
 }  // namespace turnkit::relay

@@ -31,12 +31,15 @@ class Forwarding {
   // From now on what comes from this 5-tuple (of UDP, whatever is in it) goes to that worker. False: there are too many
   // already.
   bool add(const engine::FiveTuple& tuple, unsigned owner);
-  void remove(const engine::FiveTuple& tuple) { owners_.erase(tuple); }
+  // No longer, unless more than `number` datagrams from there have been passed on meanwhile: they may have been
+  // welcome.
+  void remove(const engine::FiveTuple& tuple, std::uint64_t number);
   // At the end of a turn.
   void flush();
 
   // Where the allocations are. The client of this 5-tuple lives here; its datagrams land on worker `from`.
-  void on_guest(const engine::FiveTuple& tuple, unsigned from);
+  // `number`: how many of them have been passed on.
+  void on_guest(const engine::FiveTuple& tuple, unsigned from, std::uint64_t number = 0);
   [[nodiscard]] bool is_receiving() const { return receiving_; }
   // Once a second: lets go of those that have no allocation here any more.
   void sweep();
@@ -44,9 +47,18 @@ class Forwarding {
 
  private:
   // The client of this 5-tuple does not live here, or no longer.
-  void turn_away(const engine::FiveTuple& tuple, unsigned from);
+  void turn_away(const engine::FiveTuple& tuple, unsigned from, std::uint64_t number);
+  struct Owner {
+    unsigned worker = 0;
+    std::uint64_t passed = 0;  // datagrams
+  };
+  struct Guest {
+    unsigned from = 0;
+    std::uint64_t number = 0;  // of its last datagram
+  };
   struct Item {
     engine::FiveTuple tuple;
+    std::uint64_t number;  // among the datagrams of this 5-tuple
     std::size_t offset;
     std::size_t size;
     std::uint32_t segment_size;
@@ -61,13 +73,13 @@ class Forwarding {
   };
 
   bool take_known(const net::Datagram& datagram);
-  void append(unsigned owner, const engine::FiveTuple& tuple, Bytes data, std::uint32_t segment_size, std::uint8_t tos);
+  void append(unsigned owner, Item item, Bytes data);
   void receive(Batch& batch, unsigned from);
 
   Worker& worker_;
-  std::unordered_map<engine::FiveTuple, unsigned, TupleHash> owners_;
-  std::unordered_map<unsigned, std::shared_ptr<Batch>> outgoing_;      // by owner
-  std::unordered_map<engine::FiveTuple, unsigned, TupleHash> guests_;  // and the worker that gets their datagrams
+  std::unordered_map<engine::FiveTuple, Owner, TupleHash> owners_;
+  std::unordered_map<unsigned, std::shared_ptr<Batch>> outgoing_;  // by owner
+  std::unordered_map<engine::FiveTuple, Guest, TupleHash> guests_;
   bool receiving_ = false;
   std::atomic<std::size_t> waiting_ = 0;  // bytes that other workers have sent here; they check it
 };
