@@ -5,7 +5,7 @@
 
 #include <tuple>
 
-#include "turnd/tls_files.h"
+#include "turnd/options/tls_files.h"
 
 namespace turnkit::turnd {
 

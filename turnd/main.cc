@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "turnd/control.h"
-#include "turnd/embedded_default.h"
-#include "turnd/options.h"
+#include "turnd/options/embedded_default.h"
+#include "turnd/options/options.h"
 #include "turnd/process.h"
 #include "turnd/reload.h"
 #include "turnd/server.h"

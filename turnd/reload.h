@@ -6,7 +6,7 @@
 
 #include "turnd/config.h"
 #include "turnd/file_keeper.h"
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "fuzz.h"
-#include "turnd/config_file.h"
-#include "turnd/options.h"
+#include "turnd/options/config_file.h"
+#include "turnd/options/options.h"
 
 using namespace turnkit;
 using namespace turnkit::fuzz;

@@ -53,7 +53,7 @@ class Row:
 
 
 SPOILS = 'uclient spoils its own requests by chance, and waits for ever for an answer to one of them'
-RECORDS = 'uclient takes only the first of two messages that come in one TLS record'
+RECORDS = 'uclient takes only the first of two messages of a TLS record, and coturn may put two into one'
 SHUTDOWN = 'uclient ends a TLS connection a second time after it freed it, which at times is the one that it has just opened'
 TICKETS = 'coturn 4.6.1 ends the connection at the second copy of the Refresh that uclient sends after it moved'
 
@@ -155,11 +155,9 @@ def _transport_rows():
     yield 'udp_on_the_tls_port', Row(('-c',), port='tls')
 
 
-# Over TLS not too fast, because of RECORDS.
-def _paced(row):
-    if not {'-S'} <= set(row.options) or not {'-t', '-T'} & set(row.options) or row.wanted == 'survival':
-        return row
-    return replace(row, options=(*row.options, '-z', '50'), chancy=row.chancy or RECORDS, tries=max(row.tries, 3))
+def _over_tls(row):
+    tls = '-S' in row.options and {'-t', '-T'} & set(row.options)
+    return replace(row, coturn=row.coturn or RECORDS) if tls and row.wanted != 'survival' else row
 
 
 def _oauth(options):
@@ -170,7 +168,7 @@ def _mobile(options, **rest):
     return Row(('-M', *options), settings=('--mobility',), **rest)
 
 
-ROWS.update((name, _paced(row)) for name, row in _transport_rows())
+ROWS.update((name, _over_tls(row)) for name, row in _transport_rows())
 
 
 def good(row, outcome):
@@ -258,7 +256,7 @@ def _write_oauth_keys(path):
 def run_row(name, server, row, arguments):
     # With -R uclient spoils one message in ten before it sends it, and never retransmits: whichever server it speaks
     # to, about half of its runs wait for ever for an answer.
-    for _ in range(1 if name == 'coturn' and row.coturn else row.tries):
+    for _ in range(1 if name == 'coturn' and row.coturn == TICKETS else row.tries):
         outcome = uclient.run_until_complete(server.address, *arguments, runs=10 if '-R' in row.options else 1)
         print(f'through {name}: {outcome.command}\n  {outcome}', file=sys.stderr)
         if good(row, outcome):

@@ -2,7 +2,7 @@
 #include <set>
 
 #include "tests/unit/turnd/turnd_test_support.h"
-#include "turnd/option_values.h"
+#include "turnd/options/values.h"
 
 namespace turnkit::turnd {
 namespace {

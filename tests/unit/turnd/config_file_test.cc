@@ -1,5 +1,5 @@
 // The configuration file: coturn's rules for lines, keys and values, and where it is looked for.
-#include "turnd/config_file.h"
+#include "turnd/options/config_file.h"
 
 #include "tests/unit/turnd/turnd_test_support.h"
 

@@ -1,5 +1,5 @@
 // The CPU quota, on control groups made of files.
-#include "turnd/cpu_quota.h"
+#include "turnd/options/cpu_quota.h"
 
 #include "tests/unit/turnd/turnd_test_support.h"
 

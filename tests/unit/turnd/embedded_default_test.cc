@@ -1,12 +1,12 @@
 // The embedded default: where it lives, who may see it, and when it applies.
-#include "turnd/embedded_default.h"
+#include "turnd/options/embedded_default.h"
 
 #include <sys/stat.h>
 
 #include <thread>
 
 #include "tests/unit/turnd/turnd_test_support.h"
-#include "turnd/config_file.h"
+#include "turnd/options/config_file.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -1,5 +1,5 @@
 // Values of single options, from the text in a file to the field of Config.
-#include "turnd/option_values.h"
+#include "turnd/options/values.h"
 
 #include <grp.h>
 #include <pwd.h>

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "auth/realms.h"
-#include "turnd/option_values.h"
+#include "turnd/options/values.h"
 
 namespace turnkit::turnd {
 namespace {

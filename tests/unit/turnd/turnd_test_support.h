@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 

@@ -1,4 +1,4 @@
-#include "turnd/tls_files.h"
+#include "turnd/options/tls_files.h"
 
 namespace turnkit::turnd {
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "turnd/config.h"
-#include "turnd/finding.h"
-#include "turnd/options.h"
+#include "turnd/options/finding.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "turnd/config.h"
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 

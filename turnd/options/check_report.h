@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "turnd/draft.h"
+#include "turnd/options/draft.h"
 
 namespace turnkit::turnd {
 

@@ -1,5 +1,5 @@
 // What --check-config looks at beyond what a start needs.
-#include "turnd/audit.h"
+#include "turnd/options/audit.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "turnd/config.h"
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 

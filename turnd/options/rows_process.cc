@@ -2,8 +2,8 @@
 #include <grp.h>
 #include <pwd.h>
 
-#include "turnd/option_table.h"
-#include "turnd/setters.h"
+#include "turnd/options/setters.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

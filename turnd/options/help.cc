@@ -1,8 +1,8 @@
 // The text of --help, made from the option table.
 #include <fmt/format.h>
 
-#include "turnd/option_table.h"
-#include "turnd/options.h"
+#include "turnd/options/options.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

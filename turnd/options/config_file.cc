@@ -1,5 +1,5 @@
 // The configuration file: finding it as coturn does, and cutting its text into keys and values.
-#include "turnd/config_file.h"
+#include "turnd/options/config_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 // What --check-config looks at beyond what a start needs: what is unsafe, and what may not be what was meant.
 #pragma once
 
-#include "turnd/draft.h"
+#include "turnd/options/draft.h"
 
 namespace turnkit::turnd {
 

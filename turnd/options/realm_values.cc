@@ -8,7 +8,7 @@
 #include "auth/realms.h"
 #include "base/encoding.h"
 #include "net/resolver.h"
-#include "turnd/option_values.h"
+#include "turnd/options/values.h"
 
 namespace turnkit::turnd {
 namespace {

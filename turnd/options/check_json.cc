@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/encoding.h"
-#include "turnd/check_report.h"
+#include "turnd/options/check_report.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -1,6 +1,6 @@
 // Options of the command line alone, and of the listeners.
-#include "turnd/option_table.h"
-#include "turnd/setters.h"
+#include "turnd/options/setters.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -1,6 +1,6 @@
 // Options of credentials, realms, and what answers hold.
-#include "turnd/option_table.h"
-#include "turnd/setters.h"
+#include "turnd/options/setters.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

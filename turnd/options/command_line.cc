@@ -7,13 +7,13 @@
 #include <cstring>
 
 #include "base/encoding.h"
-#include "turnd/apply.h"
-#include "turnd/audit.h"
-#include "turnd/check_report.h"
-#include "turnd/config_file.h"
-#include "turnd/embedded_default.h"
 #include "turnd/file_keeper.h"
-#include "turnd/options.h"
+#include "turnd/options/apply.h"
+#include "turnd/options/audit.h"
+#include "turnd/options/check_report.h"
+#include "turnd/options/config_file.h"
+#include "turnd/options/embedded_default.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -9,9 +9,9 @@
 #include <initializer_list>
 
 #include "net/fd.h"
-#include "turnd/config_file.h"
-#include "turnd/draft.h"
 #include "turnd/file_keeper.h"
+#include "turnd/options/config_file.h"
+#include "turnd/options/draft.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -1,5 +1,5 @@
 // coturn's keys without a function here, so that existing files load: what each means for this server.
-#include "turnd/option_table.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

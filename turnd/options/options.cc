@@ -1,5 +1,5 @@
 // How one option takes effect, and the rules between options.
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,9 +8,9 @@
 
 #include "auth/opaque_string.h"
 #include "base/encoding.h"
-#include "turnd/apply.h"
-#include "turnd/draft.h"
-#include "turnd/option_values.h"
+#include "turnd/options/apply.h"
+#include "turnd/options/draft.h"
+#include "turnd/options/values.h"
 
 namespace turnkit::turnd {
 namespace {

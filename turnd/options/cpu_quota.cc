@@ -1,4 +1,4 @@
-#include "turnd/cpu_quota.h"
+#include "turnd/options/cpu_quota.h"
 
 #include <algorithm>
 #include <charconv>

@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 
@@ -22,13 +22,13 @@ inline constexpr const char* kAnswer = "Answers";
 inline constexpr const char* kLog = "Logging";
 inline constexpr const char* kProcess = "Process";
 
-std::span<const Option> listening_options();  // options_listen.cc
-std::span<const Option> tls_options();        // options_tls.cc
-std::span<const Option> relay_options();      // options_relay.cc
-std::span<const Option> auth_options();       // options_auth.cc
-std::span<const Option> process_options();    // options_process.cc
+std::span<const Option> listening_options();  // rows_listen.cc
+std::span<const Option> tls_options();        // rows_tls.cc
+std::span<const Option> relay_options();      // rows_relay.cc
+std::span<const Option> auth_options();       // rows_auth.cc
+std::span<const Option> process_options();    // rows_process.cc
 
-std::span<const Option> live_options();  // option_table.cc: all of the above
+std::span<const Option> live_options();  // table.cc: all of the above
 std::span<const Option> coturn_keys();   // coturn_keys.cc
 
 }  // namespace turnkit::turnd

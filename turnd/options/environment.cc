@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "turnd/cpu_quota.h"
-#include "turnd/options.h"
+#include "turnd/options/cpu_quota.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -1,5 +1,5 @@
 // Values of options: text in, checked value out.
-#include "turnd/option_values.h"
+#include "turnd/options/values.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "turnd/check_report.h"
+#include "turnd/options/check_report.h"
 
 #include <fmt/format.h>
 

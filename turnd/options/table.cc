@@ -1,5 +1,5 @@
 // The option table put together from its parts.
-#include "turnd/option_table.h"
+#include "turnd/options/table.h"
 
 #include <algorithm>
 

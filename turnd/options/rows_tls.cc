@@ -1,6 +1,6 @@
 // Options of TLS and DTLS, and of sharing the ports with a web server.
-#include "turnd/option_table.h"
-#include "turnd/setters.h"
+#include "turnd/options/setters.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

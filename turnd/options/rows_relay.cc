@@ -1,6 +1,6 @@
 // Options of relaying: addresses and ports, redirection, limits, peers.
-#include "turnd/option_table.h"
-#include "turnd/setters.h"
+#include "turnd/options/setters.h"
+#include "turnd/options/table.h"
 
 namespace turnkit::turnd {
 namespace {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "turnd/draft.h"
-#include "turnd/option_values.h"
+#include "turnd/options/draft.h"
+#include "turnd/options/values.h"
 
 namespace turnkit::turnd::setters {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "turnd/options.h"
+#include "turnd/options/options.h"
 
 namespace turnkit::turnd {
 

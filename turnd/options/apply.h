@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "turnd/draft.h"
+#include "turnd/options/draft.h"
 
 namespace turnkit::turnd {
 

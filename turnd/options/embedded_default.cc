@@ -1,5 +1,5 @@
 // The embedded default: a generated realm and secret in the state directory, private peers denied.
-#include "turnd/embedded_default.h"
+#include "turnd/options/embedded_default.h"
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
