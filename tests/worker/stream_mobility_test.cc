@@ -230,6 +230,73 @@ TEST_P(MobilityTest, MOB_007_TicketsOfNobody) {
   }
 }
 
+class MobileWorkersTest : public StreamFixture {
+ protected:
+  MobileWorkersTest() {
+    config_.tls = server_tls();
+    engine_config_.mobility = true;
+  }
+  std::size_t sessions(unsigned worker) {
+    return in_worker(worker, [](Worker& w) { return w.streams().sessions(); });
+  }
+};
+
+// UDP and DTLS from one port: a run of datagrams may end, in its middle, the allocation that its first ones used.
+TEST_F(MobileWorkersTest, ADtlsRefreshEndsTheUdpAllocationWithinARun) {
+  start();
+  UdpPeer peer;
+  DtlsPeer client(udp_);
+  client.socket().send(udp_, allocate_mobile());
+  const std::string ticket = ticket_in(client.socket().receive().value_or(Buffer{}));
+  ASSERT_FALSE(ticket.empty());
+  client.socket().send(udp_, channel_bind(kChannel, peer.address()));
+  ASSERT_TRUE(client.socket().receive().has_value());
+  ASSERT_TRUE(client.handshake());
+
+  const Buffer ends = copy(client.session().protect(refresh(ticket, 0)));
+  const Buffer text(ends.size() - 4, std::byte{'a'});
+  const Buffer data = channel_data(kChannel, text, false);
+  client.socket().send_run(udp_, {data, ends, data});
+  EXPECT_TRUE(client.next().has_value());
+  EXPECT_EQ(client.ask(binding()), Class::kSuccess);
+  EXPECT_EQ(in_worker(0, [](Worker& w) { return w.engine().allocations(); }), 0U);
+  EXPECT_EQ(peer.receive(), text);
+  peer.send(peer.address(), as_bytes("nothing else"));
+  EXPECT_EQ(as_text(peer.receive().value_or(Buffer{})), "nothing else");
+}
+
+TEST_F(MobileWorkersTest, WhatABusyWorkerDoesNotGetLeavesNothingBehind) {
+  start(2);
+  std::promise<void> free;
+  workers_[1]->loop().post([until = free.get_future().share()] { until.wait(); });
+  const std::size_t entered = in_worker(0, [this](Worker& w) {
+    const Buffer large(60000, std::byte{0xFF});
+    for (std::uint16_t i = 0; i < 100; ++i) {
+      const Address from{kLoopback, static_cast<std::uint16_t>(20000 + i)};
+      w.forwarding().pass_on(1, {from, udp_, engine::Transport::kUdp}, large, 0);
+    }
+    return w.forwarding().owners();
+  });
+  EXPECT_GT(entered, 10U);
+  free.set_value();
+  EXPECT_TRUE(eventually(0, [](Worker& w) { return w.forwarding().owners() == 0; }));
+}
+
+TEST_F(MobileWorkersTest, AStrangersConnectionDoesNotMoveForEver) {
+  start(2);
+  const auto named = [](unsigned worker) {
+    return refresh(worker == 0 ? "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" : "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+  };
+  StreamPeer stranger(tcp_);
+  for (unsigned i = 0; i < 20; ++i) ASSERT_EQ(stranger.ask(named(i % 2)), Class::kError);
+  const std::size_t here = sessions(0);
+  EXPECT_EQ(here + sessions(1), 1U);
+  for (unsigned i = 0; i < 4; ++i) {
+    ASSERT_EQ(stranger.ask(named(i % 2)), Class::kError);
+    EXPECT_EQ(sessions(0), here) << i;
+  }
+}
+
 class StreamMobilityTest : public MobilityTest {};
 INSTANTIATE_TEST_SUITE_P(Streams, StreamMobilityTest, ::testing::Values(How::kTcp, How::kTls));
 

@@ -21,14 +21,22 @@ bool Forwarding::take_known(const net::Datagram& datagram) {
   const FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
   const auto it = owners_.find(tuple);
   if (it == owners_.end()) return false;
-  const Item item{tuple, ++it->second.passed, 0, datagram.data.size(), datagram.segment_size, datagram.tos};
-  append(it->second.worker, item, datagram.data);
+  const Item item{tuple, it->second.passed + 1, 0, datagram.data.size(), datagram.segment_size, datagram.tos};
+  if (append(it->second.worker, item, datagram.data)) ++it->second.passed;
   return true;
 }
 
 void Forwarding::pass_on(unsigned owner, const FiveTuple& tuple, Bytes message, std::uint8_t tos) {
-  const std::uint64_t number = add(tuple, owner) ? ++owners_.find(tuple)->second.passed : 0;
-  append(owner, {tuple, number, 0, message.size(), static_cast<std::uint32_t>(message.size()), tos}, message);
+  const auto it = add(tuple, owner) ? owners_.find(tuple) : owners_.end();
+  const std::uint64_t number = it != owners_.end() ? it->second.passed + 1 : 0;
+  const auto size = static_cast<std::uint32_t>(message.size());
+  const bool passed = append(owner, {tuple, number, 0, message.size(), size, tos}, message);
+  if (it == owners_.end()) return;
+  if (passed) {
+    it->second.passed = number;
+  } else if (it->second.passed == 0) {
+    owners_.erase(it);  // the owner, which has not heard of it, would never call it off
+  }
 }
 
 bool Forwarding::add(const FiveTuple& tuple, unsigned owner) {
@@ -42,16 +50,18 @@ void Forwarding::remove(const FiveTuple& tuple, std::uint64_t number) {
   if (it != owners_.end() && it->second.passed == number) owners_.erase(it);
 }
 
-void Forwarding::append(unsigned owner, Item item, Bytes data) {
+bool Forwarding::append(unsigned owner, Item item, Bytes data) {
   std::shared_ptr<Batch>& batch = outgoing_[owner];
   if (batch == nullptr) batch = std::make_shared<Batch>();
   const Forwarding& to = worker_.peer(owner).forwarding();
   if (to.waiting_.load(std::memory_order_relaxed) + batch->bytes.size() + data.size() > kMaxWaiting) {
-    return worker_.drop(Drop::kBusyWorker);
+    worker_.drop(Drop::kBusyWorker);
+    return false;
   }
   item.offset = batch->bytes.size();
   batch->items.push_back(item);
   batch->bytes.insert(batch->bytes.end(), data.begin(), data.end());
+  return true;
 }
 
 void Forwarding::flush() {

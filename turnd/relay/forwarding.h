@@ -44,6 +44,7 @@ class Forwarding {
   // Once a second: lets go of those that have no allocation here any more.
   void sweep();
   [[nodiscard]] std::size_t guests() const { return guests_.size(); }
+  [[nodiscard]] std::size_t owners() const { return owners_.size(); }
 
  private:
   // The client of this 5-tuple does not live here, or no longer.
@@ -73,7 +74,8 @@ class Forwarding {
   };
 
   bool take_known(const net::Datagram& datagram);
-  void append(unsigned owner, Item item, Bytes data);
+  // False: dropped, because that worker is behind.
+  bool append(unsigned owner, Item item, Bytes data);
   void receive(Batch& batch, unsigned from);
 
   Worker& worker_;

@@ -55,6 +55,7 @@ StreamClient::StreamClient(Worker& worker, Streams& streams, DetachedStream conn
       stream_(std::move(connection.stream)),
       tuple_(connection.tuple),
       ticket_(std::move(connection.ticket)),
+      moves_(connection.moves),
       output_(streams.blocks(), streams.config().limits.queue_bytes + kAnswerReserve),
       tail_(std::move(connection.unread)) {
   net::tcp_limit_unsent(stream_->fd(), kUnsentLimit);
@@ -240,7 +241,7 @@ void StreamClient::on_end_of_turn() {
 
 DetachedStream StreamClient::detach(bool with_message) {
   net::tcp_give_up_after(stream_->fd(), Duration::zero());
-  DetachedStream out{std::move(stream_), tuple_, std::move(tail_), {}, std::move(ticket_), blocked_};
+  DetachedStream out{std::move(stream_), tuple_, std::move(tail_), {}, std::move(ticket_), blocked_, moves_ + 1};
   if (with_message) out.unread.insert(out.unread.end(), message_.begin(), message_.end());
   out.unread.insert(out.unread.end(), behind_message_.begin(), behind_message_.end());
   out.unsent.assign(output_.bytes().begin(), output_.bytes().end());

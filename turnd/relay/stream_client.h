@@ -21,6 +21,7 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
  public:
   // What an answer may add to a full queue. A client that lets more than this pile up is closed.
   static constexpr std::size_t kAnswerReserve = 16 * 1024;
+  static constexpr unsigned kMaxMoves = 4;
 
   StreamClient(Worker& worker, Streams& streams, DetachedStream connection);
   ~StreamClient() override;
@@ -36,6 +37,9 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
   // caller's business. For use while one of its messages is being handled; `with_message`: that message is read again
   // by the next owner, otherwise it counts as handled. Bytes behind it are unread.
   DetachedStream detach(bool with_message);
+  // Whether it may go to another worker. Each begins to count its time without an allocation anew, so a connection that
+  // went wherever its messages pointed would never run out of it.
+  [[nodiscard]] bool may_move() const { return moves_ < kMaxMoves; }
 
   [[nodiscard]] const engine::FiveTuple& tuple() const { return tuple_; }
   [[nodiscard]] const net::Stream& stream() const { return *stream_; }
@@ -61,6 +65,7 @@ class StreamClient final : public ClientLink, public StreamSession, public net::
   std::unique_ptr<net::Stream> stream_;
   engine::FiveTuple tuple_;
   ConnectionTicket ticket_;
+  const unsigned moves_;
   OutputQueue output_;
   std::vector<std::byte> tail_;  // the start of a message whose rest is still to come
   std::size_t tail_needed_ = 0;  // the length of that message, as far as it is known

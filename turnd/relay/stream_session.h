@@ -43,6 +43,7 @@ struct DetachedStream {
   std::vector<std::byte> unsent;  // queued for the client; to be written before anything else
   ConnectionTicket ticket;
   bool blocked = false;  // the kernel took no more of what was written
+  unsigned moves = 0;    // from worker to worker
 };
 
 }  // namespace turnkit::relay

@@ -164,7 +164,10 @@ void Worker::serve_datagram(Listener& listener, const net::Datagram& datagram) {
   const engine::FiveTuple tuple{datagram.source, datagram.local, engine::Transport::kUdp};
   RouteMemo memo;
   datagram.for_each_segment([&](Bytes segment) {
-    if (is_dtls(segment)) return dtls_.on_datagram(listener, tuple, segment, datagram.tos);
+    if (is_dtls(segment)) {
+      memo = {};  // a Refresh with a ticket may end the allocation
+      return dtls_.on_datagram(listener, tuple, segment, datagram.tos);
+    }
     on_client_message(listener, tuple, segment, datagram.tos, memo);
   });
 }

@@ -17,7 +17,9 @@ bool Worker::goes_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, By
   if (!owner || *owner == index_ || *owner >= peers_.size() || forwarding_.is_receiving()) return false;
   if (engine_.find(tuple, loop_.now()) != nullptr) return false;
   if (engine::is_stream(tuple.transport)) {
-    hand_over_stream(*owner, static_cast<StreamClient&>(link).detach(true));
+    auto& client = static_cast<StreamClient&>(link);
+    if (!client.may_move()) return false;
+    hand_over_stream(*owner, client.detach(true));
     return true;
   }
   if (stun::method_of(load_be16(message.data())) != stun::Method::kRefresh) return false;
