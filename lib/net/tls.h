@@ -59,7 +59,7 @@ class TlsContext {
  public:
   // The error names the file and what is wrong with it: not PEM, key does not match the certificate, wrong password,
   // unknown cipher or curve. `previous`: its session ticket keys and cookie key are taken over, so that resumption
-  // survives a reload.
+  // survives a reload, unless material.ca is another.
   static Result<std::shared_ptr<const TlsContext>> make(const TlsMaterial& material, const TlsRules& rules,
                                                         const TlsContext* previous = nullptr);
   ~TlsContext();

@@ -194,17 +194,17 @@ int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size
   return SSL_TLSEXT_ERR_OK;
 }
 
-void set_house_rules(SSL_CTX* context, TlsContext::Impl& impl, const TlsRules& rules) {
+void set_house_rules(SSL_CTX* context, TlsContext::Impl& impl, const TlsMaterial& material, const TlsRules& rules) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(context,
                    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   // Resumption by tickets alone: the server keeps nothing.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 1);
-  const auto context_size =
-      static_cast<unsigned>(std::min<std::size_t>(rules.session_context.size(), SSL_MAX_SID_CTX_LENGTH));
-  SSL_CTX_set_session_id_context(
-      context, static_cast<const unsigned char*>(static_cast<const void*>(rules.session_context.data())), context_size);
+  // A session stands in for the client's certificate, so it is good only under the authorities that it began with.
+  const Sha256 id = sha256({as_bytes(rules.session_context), as_bytes("\n"), as_bytes(material.ca)});
+  SSL_CTX_set_session_id_context(context, static_cast<const unsigned char*>(static_cast<const void*>(id.data())),
+                                 static_cast<unsigned>(id.size()));
   impl.tickets->attach(context);
   if (!impl.alpn.empty()) SSL_CTX_set_alpn_select_cb(context, select_alpn, &impl.alpn);
 }
@@ -214,7 +214,7 @@ constexpr std::size_t kReadAhead = 32768;
 
 Status fill(SSL_CTX* context, TlsContext::Impl& impl, const std::vector<X509Ptr>& chain, EVP_PKEY* key,
             const TlsMaterial& material, const TlsRules& rules) {
-  set_house_rules(context, impl, rules);
+  set_house_rules(context, impl, material, rules);
   if (Status done = set_ciphers(context, rules.cipher_list); !done) return done;
   if (!rules.curves.empty() && SSL_CTX_set1_groups_list(context, rules.curves.c_str()) != 1) {
     ERR_clear_error();

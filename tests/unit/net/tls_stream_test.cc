@@ -51,6 +51,21 @@ TEST_P(TlsVersions, ResumesAcrossAReload) {
   }
 }
 
+TEST_P(TlsVersions, ATicketFromBeforeDoesNotStandInForAClientCertificate) {
+  const Certificate certificate;
+  const Certificate authority;
+  const auto client = client_context(up_to(GetParam()));
+  const auto before = server_context(material(certificate));
+  StreamPair first = stream_pair(before, client);
+  ASSERT_TRUE(handshake(first));
+  (void)read_text(*first.client);
+  TlsMaterial strict = material(certificate);
+  strict.ca = authority.pem();
+  StreamPair second = stream_pair(server_context(strict, {}, before.get()), client);
+  EXPECT_FALSE(handshake(second));
+  EXPECT_FALSE(second.server->is_established());
+}
+
 TEST_P(TlsVersions, TicketKeysSealForHalfADayAndOpenForAnother) {
   TimePoint now{std::chrono::hours(1000)};
   TicketKeys keys([&] { return now; });
