@@ -18,7 +18,15 @@ constexpr std::size_t kMaxV2Rest = 4096;
 
 ProxyHeader broken() { return {ProxyHeader::State::kBroken, 0, std::nullopt}; }
 ProxyHeader need(std::size_t bytes) { return {ProxyHeader::State::kNeedMore, bytes, std::nullopt}; }
+bool is_mapped(const IpAddress& ip) {
+  return !ip.is_v4() && load_be64(ip.bytes().data()) == 0 && load_be32(ip.bytes().data() + 8) == 0xFFFF;
+}
 ProxyHeader done(std::size_t size, std::optional<ProxyHeader::Addresses> addresses) {
+  // A dual-stack listener of the proxy writes IPv4 clients as IPv6 (RFC 4291, section 2.5.5.2).
+  if (addresses && is_mapped(addresses->source.ip) && is_mapped(addresses->destination.ip)) {
+    addresses->source.ip = addresses->source.ip.canonical();
+    addresses->destination.ip = addresses->destination.ip.canonical();
+  }
   return {ProxyHeader::State::kDone, size, addresses};
 }
 

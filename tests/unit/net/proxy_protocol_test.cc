@@ -114,6 +114,21 @@ TEST(ProxyProtocol, BinaryFormOfTheDocument) {
   EXPECT_EQ(changed(14, 0x0F).state, State::kNeedMore);
 }
 
+// Dual-stack listeners of proxies write IPv4 clients so.
+TEST(ProxyProtocol, MappedAddressesAreIPv4) {
+  const Address source = *Address::parse("[::ffff:192.0.2.1]:51234");
+  const Address target = *Address::parse("[::ffff:198.51.100.7]:443");
+  for (const std::string& text : {proxy_header_v1(source, target), v2(source, target)}) {
+    const ProxyHeader header = read_proxy_header(as_bytes(text));
+    ASSERT_TRUE(header.addresses);
+    EXPECT_EQ(header.addresses->source, kSource4);
+    EXPECT_EQ(header.addresses->destination, kTarget4);
+  }
+  const ProxyHeader one = read_proxy_header(as_bytes(proxy_header_v1(source, kTarget6)));
+  ASSERT_TRUE(one.addresses);
+  EXPECT_EQ(one.addresses->source, source);
+}
+
 TEST(ProxyProtocol, MixedFamiliesTellNothing) {
   for (const std::string& text : {proxy_header_v1(kSource4, kTarget6), v2(kSource4, kTarget6)}) {
     const ProxyHeader header = read_proxy_header(as_bytes(text));
