@@ -188,6 +188,24 @@ void audit_relay(Draft& draft, const Environment& environment) {
   }
 }
 
+// Lines that do nothing by themselves.
+void audit_unused(Draft& draft) {
+  const Config& config = draft.config;
+  const auto unused = [&](const char* name, bool used, std::string_view why) {
+    if (!used && draft.has(name)) draft.report(Kind::kIgnored, name, why);
+  };
+  unused("sni-turn", config.tls_backend.has_value(), "not used, because there is no tls-backend");
+  unused("backend-proxy-protocol", config.tls_backend || config.http_backend || !config.backend_proxy_protocol,
+         "not used, because there is neither tls-backend nor http-backend");
+  unused("bandwidth-burst",
+         config.max_bps != 0 || std::any_of(config.realm_limits.begin(), config.realm_limits.end(),
+                                            [](const auto& realm) { return realm.second.max_bps.value_or(0) != 0; }),
+         "not used, because there is no max-bps");
+  for (const char* name : {"alt-listening-port", "alt-tls-listening-port"}) {
+    unused(name, config.rfc5780, "not used, because rfc5780 is off");
+  }
+}
+
 }  // namespace
 
 void check_certificate(Draft& draft) {
@@ -205,6 +223,7 @@ void audit(Draft& draft, const Environment& environment) {
   audit_peers(draft);
   audit_tls(draft);
   audit_relay(draft, environment);
+  audit_unused(draft);
 }
 
 }  // namespace turnkit::turnd

@@ -44,7 +44,7 @@ std::string_view cut(std::string_view& text, char separator) {
 Result<StaticUser> parse_realm_user(std::string_view text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos) {
-    return Error{"expected REALM:NAME:PASSWORD, or REALM:NAME:0x and a key of 32 hex digits"};
+    return Error{"expected REALM:NAME:PASSWORD, or REALM:NAME:0x and a key of 32 or 64 hex digits"};
   }
   const Result<std::string> realm = parse_realm(text.substr(0, colon));
   if (!realm) return realm.error();

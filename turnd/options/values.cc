@@ -125,7 +125,7 @@ Result<ExternalIp> parse_external_ip(std::string_view text) {
 Result<StaticUser> parse_user(std::string_view text, std::string_view realm) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) {
-    return Error{"expected NAME:PASSWORD, or NAME:0x and a key of 32 hex digits"};
+    return Error{"expected NAME:PASSWORD, or NAME:0x and a key of 32 or 64 hex digits"};
   }
   StaticUser user{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1)), std::string(realm)};
   const std::string shown = escaped(user.name);

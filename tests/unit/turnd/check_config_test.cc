@@ -147,6 +147,18 @@ TEST_F(CheckConfig, MissingLimitsAreAdvice) {
   EXPECT_THAT(advice("tcp-proxy-port=443\n"), ElementsAre(HasSubstr("whoever reaches the port can claim any address")));
 }
 
+TEST_F(CheckConfig, LinesWithoutWhatTheyNeedAreIgnored) {
+  const auto ignored = [this](const std::string& lines) { return section(check(kSafe + lines), "ignored"); };
+  EXPECT_THAT(ignored("sni-turn=turn.example\n"), ElementsAre(HasSubstr("there is no tls-backend")));
+  EXPECT_THAT(ignored("sni-turn=turn.example\ntls-backend=127.0.0.1:8443\n"), IsEmpty());
+  EXPECT_THAT(ignored("backend-proxy-protocol\n"), ElementsAre(HasSubstr("neither tls-backend nor http-backend")));
+  EXPECT_THAT(ignored("backend-proxy-protocol\nhttp-backend=127.0.0.1:8080\n"), IsEmpty());
+  EXPECT_THAT(ignored("bandwidth-burst=100\n"), ElementsAre(HasSubstr("there is no max-bps")));
+  EXPECT_THAT(ignored("bandwidth-burst=100\nrealm-option=other.example:max-bps=100000\n"), IsEmpty());
+  EXPECT_THAT(ignored("alt-listening-port=3500\n"), ElementsAre(HasSubstr("rfc5780 is off")));
+  EXPECT_THAT(ignored("alt-tls-listening-port=3501\nrfc5780\n"), IsEmpty());
+}
+
 TEST_F(CheckConfig, ReadableSecretsAreUnsafe) {
   const std::string file = directory_.write("open.conf", kSafe);
   ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
