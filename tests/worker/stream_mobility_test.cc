@@ -236,6 +236,10 @@ class MobileWorkersTest : public StreamFixture {
     config_.tls = server_tls();
     engine_config_.mobility = true;
   }
+  // A request with nobody's ticket, which names this worker.
+  static Buffer named(unsigned worker) {
+    return refresh(worker == 0 ? "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" : "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+  }
   std::size_t sessions(unsigned worker) {
     return in_worker(worker, [](Worker& w) { return w.streams().sessions(); });
   }
@@ -284,9 +288,6 @@ TEST_F(MobileWorkersTest, WhatABusyWorkerDoesNotGetLeavesNothingBehind) {
 
 TEST_F(MobileWorkersTest, AStrangersConnectionDoesNotMoveForEver) {
   start(2);
-  const auto named = [](unsigned worker) {
-    return refresh(worker == 0 ? "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" : "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-  };
   StreamPeer stranger(tcp_);
   for (unsigned i = 0; i < 20; ++i) ASSERT_EQ(stranger.ask(named(i % 2)), Class::kError);
   const std::size_t here = sessions(0);
@@ -295,6 +296,28 @@ TEST_F(MobileWorkersTest, AStrangersConnectionDoesNotMoveForEver) {
     ASSERT_EQ(stranger.ask(named(i % 2)), Class::kError);
     EXPECT_EQ(sessions(0), here) << i;
   }
+}
+
+// Anybody may write the client's address on a datagram.
+TEST_F(MobileWorkersTest, AForgedRefreshOverUdpDoesNotTakeADtlsClientAway) {
+  start(2);
+  for (int i = 0; i < 8; ++i) {
+    DtlsPeer client(udp_);
+    ASSERT_TRUE(client.handshake());
+    ASSERT_EQ(client.ask(allocate()), Class::kSuccess);
+    client.socket().send_run(udp_, {named(0), named(1), copy(client.session().protect(binding()))});
+    ASSERT_TRUE(client.next().has_value()) << i;
+  }
+}
+
+TEST_F(MobileWorkersTest, WithoutMobilityARefreshLeavesAConnectionWhereItIs) {
+  engine_config_.mobility = false;
+  start(2);
+  StreamPeer stranger(tcp_);
+  ASSERT_EQ(stranger.ask(named(0)), Class::kError);
+  const std::size_t here = sessions(0);
+  ASSERT_EQ(stranger.ask(named(1)), Class::kError);
+  EXPECT_EQ(sessions(0), here);
 }
 
 class StreamMobilityTest : public MobilityTest {};

@@ -15,6 +15,8 @@ using engine::Transport;
 bool Worker::goes_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, Bytes message, std::uint8_t tos) {
   const std::optional<unsigned> owner = engine::named_worker(message);
   if (!owner || *owner == index_ || *owner >= peers_.size() || forwarding_.is_receiving()) return false;
+  const bool refreshes = stun::method_of(load_be16(message.data())) == stun::Method::kRefresh;
+  if (refreshes && !engine_.config().mobility) return false;
   if (engine_.find(tuple, loop_.now()) != nullptr) return false;
   if (engine::is_stream(tuple.transport)) {
     auto& client = static_cast<StreamClient&>(link);
@@ -22,10 +24,15 @@ bool Worker::goes_elsewhere(ClientLink& link, const engine::FiveTuple& tuple, By
     hand_over_stream(*owner, client.detach(true));
     return true;
   }
-  if (stun::method_of(load_be16(message.data())) != stun::Method::kRefresh) return false;
+  if (!refreshes) return false;
+  // UDP and DTLS from one port go the same way, and the source of a datagram may be forged: who is served here stays.
+  engine::FiveTuple udp_tuple = tuple;
+  udp_tuple.transport = Transport::kUdp;
   if (tuple.transport == Transport::kDtls) {
+    if (engine_.find(udp_tuple, loop_.now()) != nullptr) return false;
     return hand_over_association(*owner, static_cast<DtlsClient&>(link), message, tos);
   }
+  if (serves(udp_tuple)) return false;
   forwarding_.pass_on(*owner, tuple, message, tos);
   return true;
 }
