@@ -179,6 +179,10 @@ AuthResult Authenticator::check_long_term(const stun::MessageView& request, cons
   const bool of_token = established != nullptr && established->third_party;
   if (!of_token && !same_realm(claim.realm, realm)) return failed(Code::kUnauthenticated, realm);  // NEG-057
 
+  // Nothing is authentic under a token that is over, whether the request repeats it or not (TPA-007).
+  const auto end = of_token ? established->valid_until : std::nullopt;
+  if (end && now >= *end + kTokenTolerance) return failed(Code::kUnauthenticated, realm);
+
   // An unknown user leaves `candidates` empty, and is refused together with a wrong MAC.
   Subject subject = find_subject(claim.user, claim.userhash, *store_, realm, established);
   thread_local std::vector<Candidate> candidates;

@@ -54,6 +54,8 @@ void Engine::begin_move(Allocation& allocation, const Request& request) {
   const Ticket used = *ticket_from(request.message.find(Attr::kMobilityTicket)->value);
   const bool is_home = allocation.path != nullptr && request.tuple == allocation.tuple;
   const bool is_known = mobility.next && mobility.next->tuple == request.tuple;
+  // With the ticket that the new path got, a client has come back; with the previous one it may be an old datagram.
+  if (is_home && used == mobility.ticket) cancel_move(allocation);
   if (is_home || is_known) return;
 
   // The previous ticket comes again when its answer was lost: the client does not have the new one yet.

@@ -338,6 +338,18 @@ class EstablishedTest : public AuthenticatorTest {
   }
 };
 
+TEST_F(EstablishedTest, TPA_007_ATokensEndEndsRequestsThatDoNotRepeatIt) {
+  Identity owner_of_token = owner(PasswordAlgorithm::kSha256);
+  owner_of_token.third_party = true;
+  for (const auto& [past, error] : {std::pair{seconds(-60), std::optional<Code>()},
+                                    {seconds(4), std::nullopt},
+                                    {seconds(5), Code::kUnauthenticated},
+                                    {seconds(3600), Code::kUnauthenticated}}) {
+    owner_of_token.valid_until = kNow - past;
+    EXPECT_EQ(refresh("alice", owner_of_token.key, owner_of_token).error, error) << past.count();
+  }
+}
+
 TEST_F(EstablishedTest, TheSameUserIsCheckedAgainstTheKeyOfAllocate) {
   for (const auto algorithm : {PasswordAlgorithm::kMd5, PasswordAlgorithm::kSha256}) {
     const Identity alice = owner(algorithm);

@@ -171,6 +171,29 @@ TEST_F(MobilityEngine, MOB_009_the_hand_over_ends_after_30_s) {
   EXPECT_EQ(allocation_of(moved).path, &moved.path);
 }
 
+TEST_F(MobilityEngine, MOB_009_a_client_that_comes_back_before_it_has_arrived_stays) {
+  Client& c = allocated();
+  Client& moved = client(Transport::kUdp);
+  const std::string next = move(moved, ticket).text(Attr::kMobilityTicket);
+  const Reply back = move(c, next);
+  ASSERT_TRUE(back.ok()) << back.error();
+  EXPECT_EQ(back.text(Attr::kMobilityTicket), next);
+  EXPECT_EQ(engine().find(moved.tuple, now), nullptr);
+  pass(31s);
+  EXPECT_EQ(engine().find(c.tuple, now)->path, &c.path);
+  EXPECT_EQ(count(Event::Kind::kAllocationMoved), 0U);
+  EXPECT_TRUE(move(moved, next).ok()) << "and may go again";
+}
+
+TEST_F(MobilityEngine, MOB_009_an_old_request_on_the_old_way_does_not_call_back) {
+  Client& c = allocated();
+  Client& moved = client(Transport::kUdp);
+  ASSERT_TRUE(move(moved, ticket).ok());
+  ASSERT_TRUE(move(c, ticket).ok());
+  EXPECT_NE(send(moved).outcome.relay, nullptr);
+  EXPECT_EQ(allocation_of(moved).path, &moved.path);
+}
+
 TEST_F(MobilityEngine, MOB_009_the_hand_over_ends_when_the_old_path_closes) {
   Client& c = allocated(Transport::kTcp);
   Client& moved = client();
