@@ -109,10 +109,13 @@ void Server::start(net::EventLoop& loop) {
   });
 }
 
-// The watcher's thread only passes the news on.
+// The watcher's thread only passes the news on. What waits in the loop while a reload replaces the watcher is old.
 void Server::follow_external_ips(net::EventLoop& loop) {
-  external_ip_watcher_->follow(
-      [this, &loop](const engine::ExternalIps& ips) { loop.post([this, ips] { set_external_ips(ips); }); });
+  external_ip_watcher_->follow([this, &loop, watcher = external_ip_watcher_.get()](const engine::ExternalIps& ips) {
+    loop.post([this, ips, watcher] {
+      if (watcher == external_ip_watcher_.get()) set_external_ips(ips);
+    });
+  });
 }
 
 void Server::stop() {
