@@ -377,7 +377,7 @@ class Logs(testing.TestCase):
                 session + rf'realm <{servers.REALM}> user <{servers.USER}>: incoming packet CHANNEL_BIND processed, success$',
                 session + r'peer 127\.0\.0\.1 lifetime updated: 300$',
                 session + rf'refreshed, realm=<{servers.REALM}>, username=<{servers.USER}>, lifetime=800$',
-                session + rf'usage: realm=<{servers.REALM}>, username=<{servers.USER}>, rp=1, rb=5, sp=0, sb=0$',
+                session + rf'usage: realm=<{servers.REALM}>, username=<{servers.USER}>, rp=1, rb=9, sp=0, sb=0$',
                 session + rf'peer usage: realm=<{servers.REALM}>, username=<{servers.USER}>, rp=0, rb=0, sp=1, sb=5$',
                 session + rf'closed \(2nd stage\), user <{servers.USER}> realm <{servers.REALM}> origin <>, local 127'):
             self.assertRegex(turnd.output(), re.compile(pattern, re.MULTILINE))

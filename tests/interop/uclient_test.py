@@ -151,6 +151,7 @@ def _transport_rows():
     yield 'mobility_with_rtcp', _mobile(())
     yield 'mobility_indications', _mobile(('-s', '-c'))
     yield 'mobility_ten_clients', _mobile(('-m', '10'))
+    yield 'mobility_client_to_client', _mobile(('-y', '-c'))
     yield 'quick_exit', Row(('-O', '-c'), wanted='survival')
     yield 'udp_on_the_tls_port', Row(('-c',), port='tls')
 

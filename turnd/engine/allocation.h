@@ -57,12 +57,22 @@ struct Channel {
   TimePoint expires;
 };
 
-// Packets and bytes of application data, with ChannelData or STUN framing, as coturn counts them.
+// Packets and bytes of application data; on the client's side with their ChannelData or STUN framing, as coturn counts
+// them.
 struct Usage {
   std::uint64_t received_packets = 0;  // from the client (or the peer)
   std::uint64_t received_bytes = 0;
   std::uint64_t sent_packets = 0;  // to it
   std::uint64_t sent_bytes = 0;
+
+  void count_received(std::size_t bytes) {
+    ++received_packets;
+    received_bytes += bytes;
+  }
+  void count_sent(std::size_t bytes) {
+    ++sent_packets;
+    sent_bytes += bytes;
+  }
 };
 
 // A session's bandwidth limit, per direction.

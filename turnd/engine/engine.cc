@@ -126,6 +126,11 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
   const UnknownList unknown = unknown_attributes(message, {.tokens = rules_->authenticator.takes_tokens()});
   if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
 
+  // Any other request than a Refresh with a ticket comes after the answer to that one.
+  if (request.allocation != nullptr && request.allocation->mobility && !message.has(Attr::kMobilityTicket)) {
+    on_arrival(*request.allocation, tuple);
+  }
+
   switch (message.method()) {
     case Method::kAllocate:
       return on_allocate(request);

@@ -140,7 +140,7 @@ class Engine {
   // The same for a 5-tuple that data came from, which ends a mobile client's hand-over.
   [[nodiscard]] Allocation* find_for_data(const FiveTuple& tuple, const Now& now) {
     Allocation* allocation = find(tuple, now);
-    if (allocation != nullptr && allocation->mobility) on_data_from(*allocation, tuple);
+    if (allocation != nullptr && allocation->mobility) on_arrival(*allocation, tuple);
     return allocation;
   }
 
@@ -264,7 +264,7 @@ class Engine {
   void cancel_move(Allocation& allocation);
   void finish_move(Allocation& allocation);
   void forget_previous_ticket(Mobility& mobility);
-  void on_data_from(Allocation& allocation, const FiveTuple& tuple);
+  void on_arrival(Allocation& allocation, const FiveTuple& tuple);
   void expire_move(Allocation& allocation, TimePoint now);
   [[nodiscard]] Allocation* find_alias(const FiveTuple& tuple) const;
   void lose_path(Allocation& allocation, const FiveTuple& tuple, std::string_view reason);

@@ -95,8 +95,9 @@ void Engine::forget_previous_ticket(Mobility& mobility) {
   mobility.previous.reset();
 }
 
-// Data on the new path ends the hand-over. It also shows that the answer with the new ticket has arrived.
-void Engine::on_data_from(Allocation& allocation, const FiveTuple& tuple) {
+// Data or an authenticated request on the new path ends the hand-over: it shows that the answer with the new ticket has
+// arrived. A client that only listens would else hear nothing, because its old path may be gone.
+void Engine::on_arrival(Allocation& allocation, const FiveTuple& tuple) {
   Mobility& mobility = *allocation.mobility;
   if (!mobility.next || mobility.next->tuple != tuple) return;
   finish_move(allocation);

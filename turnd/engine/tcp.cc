@@ -60,8 +60,6 @@ Outcome Engine::on_connect(const Request& request) {
   if (allocation.tcp->size() >= config().max_tcp_connections) {
     return refuse(request, {Code::kInsufficientCapacity, "The allocation has its most connections"});
   }
-  // A client that connects on its new path is there.
-  if (allocation.mobility) on_data_from(allocation, request.tuple);
 
   const ConnectionId id = new_connection_id();
   if (!tcp_relay(allocation, peer->family()).connect(id, *peer)) {

@@ -198,6 +198,7 @@ void Worker::on_channel_data(const engine::FiveTuple& tuple, Bytes segment, std:
     memo.channel = channel_data->number;
   }
   if (memo.route.relay == nullptr) return drop(memo.route.drop);
+  memo.allocation->client_usage.count_received(segment.size());
   send_to_peer(*memo.allocation, *memo.route.relay, memo.route.peer, channel_data->data, tos);
 }
 
@@ -209,6 +210,7 @@ void Worker::on_stun(ClientLink& link, const engine::FiveTuple& tuple, Bytes mes
   if (peers_.size() > 1 && goes_elsewhere(link, tuple, message, tos)) return;
   const engine::Outcome outcome = engine_.on_message(message, tuple, link, loop_.now());
   if (outcome.relay != nullptr) {
+    outcome.allocation->client_usage.count_received(message.size());
     if (outcome.dont_fragment) return send_unfragmented(outcome, tos);
     return send_to_peer(*outcome.allocation, *outcome.relay, outcome.peer, outcome.data, tos);
   }
@@ -243,13 +245,10 @@ Listener* Worker::find_listener(const Address& local) {
 
 void Worker::send_to_peer(Allocation& allocation, engine::RelayEndpoint& endpoint, const Address& peer, Bytes data,
                           std::uint8_t tos) {
-  allocation.client_usage.received_packets++;
-  allocation.client_usage.received_bytes += data.size();
   if (allocation.bandwidth && !allocation.bandwidth->to_peer.take(data.size(), loop_.now().mono)) {
     return drop(Drop::kRateLimit);
   }
-  allocation.peer_usage.sent_packets++;
-  allocation.peer_usage.sent_bytes += data.size();
+  allocation.peer_usage.count_sent(data.size());
   if (pool_.may_own(peer)) {
     if (const auto it = relays_.find(peer); it != relays_.end()) {
       return hand_over(*it->second->owner(), endpoint.local(), data, tos);
@@ -302,8 +301,7 @@ void Worker::hand_over(Allocation& to, const Address& source, Bytes data, std::u
 // `head`: room for a ChannelData header; what lies directly in front of `data` need not be copied.
 void Worker::relay_to_client(Allocation& allocation, const engine::ClientRoute& route, const Address& source,
                              MutableBytes head, Bytes data, std::uint8_t tos) {
-  allocation.peer_usage.received_packets++;
-  allocation.peer_usage.received_bytes += data.size();
+  allocation.peer_usage.count_received(data.size());
   if (allocation.bandwidth && !allocation.bandwidth->to_client.take(data.size(), loop_.now().mono)) {
     return drop(Drop::kRateLimit);
   }
@@ -328,8 +326,7 @@ void Worker::send_indication(Allocation& allocation, const Address& peer, Bytes 
 }
 
 void Worker::send_to_client(Allocation& allocation, Bytes head, Bytes payload, std::uint8_t tos) {
-  allocation.client_usage.sent_packets++;
-  allocation.client_usage.sent_bytes += head.size() + payload.size();
+  allocation.client_usage.count_sent(head.size() + payload.size());
   link_of(*allocation.path).send(allocation.tuple, head, payload, tos);
 }
 

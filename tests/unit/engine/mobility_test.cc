@@ -139,7 +139,6 @@ TEST_F(MobilityEngine, MOB_009_data_goes_the_old_way_until_it_comes_on_the_new) 
   EXPECT_EQ(way_to_client(allocation), c.tuple);
   EXPECT_EQ(allocation.path, &c.path);
   EXPECT_NE(send(c).outcome.relay, nullptr) << "the old way still works";
-  EXPECT_TRUE(permit(moved, kOtherPeer).ok()) << "requests on the new path prove nothing yet";
   EXPECT_TRUE(permit(c, kOtherPeer).ok());
   EXPECT_EQ(way_to_client(allocation), c.tuple);
 
@@ -148,6 +147,18 @@ TEST_F(MobilityEngine, MOB_009_data_goes_the_old_way_until_it_comes_on_the_new) 
   EXPECT_EQ(allocation.path, &moved.path);
   EXPECT_EQ(count(Event::Kind::kAllocationMoved), 1U);
   EXPECT_EQ(send(c).outcome.drop, Drop::kNoAllocation) << "the old way is closed";
+  EXPECT_EQ(permit(c, kOtherPeer).error(), 437);
+}
+
+TEST_F(MobilityEngine, MOB_009_a_request_on_the_new_way_ends_the_hand_over_as_well) {
+  Client& c = allocated();
+  Allocation& allocation = allocation_of(c);
+  Client& moved = client(Transport::kUdp);
+  ASSERT_TRUE(move(moved, ticket).ok());
+  ASSERT_TRUE(move(moved, ticket).ok()) << "the same again proves nothing";
+  EXPECT_EQ(way_to_client(allocation), c.tuple);
+  EXPECT_TRUE(permit(moved, kOtherPeer).ok());
+  EXPECT_EQ(way_to_client(allocation), moved.tuple);
   EXPECT_EQ(permit(c, kOtherPeer).error(), 437);
 }
 
