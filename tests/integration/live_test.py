@@ -151,7 +151,7 @@ class Live(testing.TestCase):
         self.install(self.authority.issue('second.example'))
         processes.until(lambda: self.served() == 'second.example', 'the new certificate, without a signal', every=0.2)
         self.install(self.authority.issue('third.example'))
-        self.signal(signal.SIGUSR2, 'third.example')
+        self.signal(signal.SIGUSR2, 'SIGUSR2: the certificate is read again')
         self.assertEqual(self.served(), 'third.example')
         with open(self.certificate.cert, 'w', encoding='ascii') as file:
             file.write('no certificate\n')
