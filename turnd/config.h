@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/access_token.h"
 #include "base/address.h"
 #include "base/log.h"
 #include "turnd/peer_policy.h"
@@ -52,18 +53,6 @@ struct StaticUser {
   std::string secret;  // the password, or "0x" and the key in hex; never to be logged
   std::string realm;   // never empty in a finished Config
   friend bool operator==(const StaticUser&, const StaticUser&) = default;
-};
-
-// One oauth-key line: a key of RFC 7635 tokens, known to clients by its kid.
-struct OAuthKey {
-  enum class Algorithm : std::uint8_t { kA256Gcm, kA128Gcm };
-  std::string kid;
-  std::vector<std::byte> key;  // 32 bytes for A256GCM, 16 for A128GCM; never to be logged
-  Algorithm algorithm = Algorithm::kA256Gcm;
-  std::string realm;                 // sessions with this key move to this realm; empty: to none
-  std::uint64_t timestamp = 0;       // seconds since 1970 from which the lifetime counts
-  std::chrono::seconds lifetime{0};  // 0: for ever
-  friend bool operator==(const OAuthKey&, const OAuthKey&) = default;
 };
 
 // What realm-option lines say of one realm; what they do not say is as for the whole server.
@@ -194,7 +183,7 @@ struct Config {
   std::string nonce_secret;                  // nonce_secret lets a fleet share nonces; empty: a random key each start.
   bool oauth = false;                        // oauth accepts RFC 7635 tokens beside the other credentials.
   std::string server_name;                   // server_name is what tokens are made for; settled: the realm if not set.
-  std::vector<OAuthKey> oauth_keys;          // oauth_keys open tokens; kids are unique.
+  std::vector<auth::OAuthKey> oauth_keys;    // oauth_keys open tokens; kids are unique.
   bool check_origin_consistency = false;     // check_origin_consistency refuses (441) an ORIGIN that changes.
   std::uint32_t unauthorized_rps = 0;        // unauthorized_rps is the most 401s a second to one address; 0: no limit.
 

@@ -13,12 +13,8 @@ namespace {
 std::shared_ptr<const auth::OAuthKeyStore> oauth_keys(const Config& config) {
   if (!config.oauth) return nullptr;
   auto keys = std::make_shared<auth::OAuthKeys>();
-  for (const OAuthKey& key : config.oauth_keys) {
-    const auth::TokenAlgorithm algorithm = key.algorithm == OAuthKey::Algorithm::kA128Gcm
-                                               ? auth::TokenAlgorithm::kA128Gcm
-                                               : auth::TokenAlgorithm::kA256Gcm;
-    const WallTime from{std::chrono::seconds(static_cast<std::int64_t>(key.timestamp))};
-    if (const Status added = keys->add({key.kid, key.key, algorithm, key.realm, from, key.lifetime}); !added) {
+  for (const auth::OAuthKey& key : config.oauth_keys) {
+    if (const Status added = keys->add(key); !added) {
       log::error("oauth-key {}: {}; the key is left out", key.kid, added.error().text);
     }
   }

@@ -35,6 +35,7 @@ struct OAuthKey {
   WallTime from = {};                // from when the lifetime counts
   std::chrono::seconds lifetime{0};  // 0: for ever
   [[nodiscard]] bool is_valid(WallTime now) const { return lifetime.count() == 0 || now < from + lifetime; }
+  friend bool operator==(const OAuthKey&, const OAuthKey&) = default;
 };
 
 // The key of AES from what an administrator stored: as coturn does, the first 32 (16) bytes; shorter ones are refused.

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "stun/types.h"
+
 namespace turnkit::net {
 namespace {
 
@@ -18,7 +20,6 @@ constexpr std::size_t kMessageHeader = 4;
 constexpr std::size_t kMaxRecord = 16384;
 constexpr std::uint16_t kServerNameExtension = 0;
 constexpr std::uint16_t kAlpnExtension = 16;
-constexpr std::uint32_t kStunCookie = 0x2112A442;
 
 enum class Match : std::uint8_t { kNo, kPart, kWhole };
 
@@ -49,7 +50,7 @@ bool may_be_stun(Bytes start) {
   if (std::to_integer<unsigned>(start[0]) > 0x3F) return false;
   if (start.size() >= 4 && load_be16(start.data() + 2) % 4 != 0) return false;
   std::array<std::byte, 4> cookie;
-  store_be32(cookie.data(), kStunCookie);
+  store_be32(cookie.data(), stun::kMagicCookie);
   const Bytes seen =
       start.subspan(std::min<std::size_t>(start.size(), 4))
           .first(std::min<std::size_t>(cookie.size(), start.size() - std::min<std::size_t>(start.size(), 4)));

@@ -51,8 +51,8 @@ Result<StaticUser> parse_realm_user(std::string_view text) {
   return parse_user(text.substr(colon + 1), *realm);
 }
 
-Result<OAuthKey> parse_oauth_key(std::string_view text) {
-  OAuthKey out;
+Result<auth::OAuthKey> parse_oauth_key(std::string_view text) {
+  auth::OAuthKey out;
   out.kid = cut(text, ':');
   const std::string_view base64 = cut(text, ':');
   const std::string_view algorithm = cut(text, ':');
@@ -61,16 +61,15 @@ Result<OAuthKey> parse_oauth_key(std::string_view text) {
   const std::string_view lifetime = text;
   if (out.kid.empty() || out.kid.size() > 128) return Error{"expected KID:BASE64[:ALG[:REALM[:TIME[:SECONDS]]]]"};
   const std::string shown = escaped(out.kid);
-  if (!algorithm.empty() && algorithm != "A256GCM" && algorithm != "A128GCM") {
-    return Error{fmt::format("kid \"{}\": expected A256GCM or A128GCM as the algorithm", shown)};
+  const auto known = auth::parse_token_algorithm(algorithm);
+  if (!known) return Error{fmt::format("kid \"{}\": expected A256GCM or A128GCM as the algorithm", shown)};
+  out.algorithm = *known;
+  const std::optional<std::vector<std::byte>> material = from_base64(base64);
+  auto key = auth::token_key_of(out.algorithm, material ? Bytes(*material) : Bytes());
+  if (!key) {
+    return Error{fmt::format("kid \"{}\": expected a key of {} bytes or more in base64", shown,
+                             auth::token_key_size(out.algorithm))};
   }
-  out.algorithm = algorithm == "A128GCM" ? OAuthKey::Algorithm::kA128Gcm : OAuthKey::Algorithm::kA256Gcm;
-  const std::size_t wanted = out.algorithm == OAuthKey::Algorithm::kA128Gcm ? 16 : 32;
-  std::optional<std::vector<std::byte>> key = from_base64(base64);
-  if (!key || key->size() < wanted) {
-    return Error{fmt::format("kid \"{}\": expected a key of {} bytes or more in base64", shown, wanted)};
-  }
-  key->resize(wanted);
   out.key = *std::move(key);
   if (!realm.empty()) {
     const Result<std::string> prepared = parse_realm(realm);
@@ -83,7 +82,7 @@ Result<OAuthKey> parse_oauth_key(std::string_view text) {
     const Result<std::uint64_t> number = parse_number(part, 0, kMaxTime);
     if (!number) return Error{fmt::format("kid \"{}\": expected TIME and SECONDS in whole seconds", shown)};
     if (field == 0) {
-      out.timestamp = *number;
+      out.from = WallTime(std::chrono::seconds(*number));
     } else {
       out.lifetime = std::chrono::seconds(*number);
     }

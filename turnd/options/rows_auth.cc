@@ -33,9 +33,9 @@ Status unauthorized_rps(Draft& draft, std::string_view value) {
 }
 
 Status oauth_key(Draft& draft, std::string_view value) {
-  Result<OAuthKey> key = parse_oauth_key(value);
+  Result<auth::OAuthKey> key = parse_oauth_key(value);
   if (!key) return key.error();
-  std::erase_if(draft.config.oauth_keys, [&](const OAuthKey& other) { return other.kid == key->kid; });
+  std::erase_if(draft.config.oauth_keys, [&](const auth::OAuthKey& other) { return other.kid == key->kid; });
   draft.config.oauth_keys.push_back(*std::move(key));
   return {};
 }

@@ -27,7 +27,7 @@ Result<StaticUser> parse_user(std::string_view text, std::string_view realm);
 // REALM:NAME:PASSWORD or REALM:NAME:0xKEY.
 Result<StaticUser> parse_realm_user(std::string_view text);
 // KID:BASE64[:ALG[:REALM[:TIMESTAMP[:LIFETIME]]]]; a key that is longer than the algorithm's is cut, as coturn does.
-Result<OAuthKey> parse_oauth_key(std::string_view text);
+Result<auth::OAuthKey> parse_oauth_key(std::string_view text);
 // ORIGIN=REALM, the origin in canonical form.
 Result<std::pair<std::string, std::string>> parse_origin_realm(std::string_view text);
 

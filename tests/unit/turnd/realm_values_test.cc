@@ -10,21 +10,21 @@ namespace {
 
 TEST(ParseOAuthKey, TakesCoturnsTestKeys) {
   // base64 of 33 bytes: coturn cuts them to the 32 of the algorithm.
-  const Result<OAuthKey> north =
+  const Result<auth::OAuthKey> north =
       parse_oauth_key("north:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEK:A256GCM:crinna.org");
   ASSERT_TRUE(north) << north.error().text;
   EXPECT_EQ(north->kid, "north");
   EXPECT_EQ(north->key.size(), 32U);
   EXPECT_EQ(north->key.front(), std::byte{'0'});
   EXPECT_EQ(north->key.back(), std::byte{'1'});
-  EXPECT_EQ(north->algorithm, OAuthKey::Algorithm::kA256Gcm);
+  EXPECT_EQ(north->algorithm, auth::TokenAlgorithm::kA256Gcm);
   EXPECT_EQ(north->realm, "crinna.org");
-  const Result<OAuthKey> all = parse_oauth_key("union:MTIzNDU2Nzg5MDEyMzQ1Ngo=:A128GCM::1700000000:3600");
+  const Result<auth::OAuthKey> all = parse_oauth_key("union:MTIzNDU2Nzg5MDEyMzQ1Ngo=:A128GCM::1700000000:3600");
   ASSERT_TRUE(all) << all.error().text;
   EXPECT_EQ(all->key.size(), 16U);
-  EXPECT_EQ(all->algorithm, OAuthKey::Algorithm::kA128Gcm);
+  EXPECT_EQ(all->algorithm, auth::TokenAlgorithm::kA128Gcm);
   EXPECT_EQ(all->realm, "");
-  EXPECT_EQ(all->timestamp, 1700000000U);
+  EXPECT_EQ(all->from, WallTime(std::chrono::seconds(1700000000)));
   EXPECT_EQ(all->lifetime, std::chrono::seconds(3600));
 }
 
@@ -33,7 +33,7 @@ TEST(ParseOAuthKey, NeverShowsTheKey) {
        {"", "kid", ":MTIzNDU2Nzg5MDEyMzQ1Ngo=", "kid:MTIz", "kid:*not base64*",
         "kid:MTIzNDU2Nzg5MDEyMzQ1Ngo=", "kid:MTIzNDU2Nzg5MDEyMzQ1Ngo=:A192GCM",
         "kid:MTIzNDU2Nzg5MDEyMzQ1Ngo=:A128GCM:r:soon", "kid:MTIzNDU2Nzg5MDEyMzQ1Ngo=:A128GCM:r:1:1:1"}) {
-    const Result<OAuthKey> key = parse_oauth_key(text);
+    const Result<auth::OAuthKey> key = parse_oauth_key(text);
     ASSERT_FALSE(key) << text;
     EXPECT_EQ(key.error().text.find("MTI"), std::string::npos) << key.error().text;
     EXPECT_EQ(key.error().text.find("not base64"), std::string::npos) << key.error().text;
