@@ -250,6 +250,22 @@ TEST_P(ThirdParty, TPA_009_a_session_goes_on_under_the_latest_token) {
   EXPECT_TRUE(failed(permit(first, false), 401)) << "its mac_key is over";
 }
 
+TEST_P(ThirdParty, TPA_009_a_refused_request_leaves_the_token_as_it_was) {
+  stranger();
+  const Grant first = party().grant();
+  ASSERT_TRUE(succeeded(party().allocate(first)));
+  Grant second = party().grant(1h, "union");
+  second.token.mac_key = key_material(20, 0x77);
+  const auto unknown = [](stun::Builder& m) { m.u32(static_cast<Attr>(0x0777), 1); };
+  EXPECT_TRUE(failed(client_->exchange(party().message(Method::kRefresh, second, unknown)), 420));
+  const auto permit = [&](const Grant& grant) {
+    const auto peer = [&](stun::Builder& m) { m.xor_address(Attr::kXorPeerAddress, {harness().ip(2), 0}); };
+    return client_->exchange(party().message(Method::kCreatePermission, grant, peer, false));
+  };
+  EXPECT_TRUE(failed(permit(second), 401));
+  EXPECT_TRUE(succeeded(permit(first)));
+}
+
 TEST_P(ThirdParty, TPA_009_a_password_does_not_take_over_a_tokens_session_nor_the_other_way) {
   stranger();
   ASSERT_TRUE(succeeded(party().allocate(party().grant())));

@@ -114,7 +114,6 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
       if (!auth.identity.same_owner(subject->identity) || !same_token) {
         return refuse(request, {Code::kWrongCredentials, "The allocation belongs to another user"});
       }
-      if (const auto why = adopt_token(*subject, auth.identity)) return refuse(request, *why);
     }
   }
   if (request.allocation != nullptr && config().check_origin &&
@@ -125,6 +124,10 @@ Outcome Engine::on_request(const stun::MessageView& message, const FiveTuple& tu
   // RFC 8489, section 6.3.1: after authentication.
   const UnknownList unknown = unknown_attributes(message, {.tokens = rules_->authenticator.takes_tokens()});
   if (unknown.size != 0) return refuse_unknown_attributes(request, unknown.span());
+
+  if (request.identity != nullptr && subject != nullptr && !allocates) {
+    if (const auto why = adopt_token(*subject, auth.identity)) return refuse(request, *why);
+  }
 
   // Any other request than a Refresh with a ticket comes after the answer to that one.
   if (request.allocation != nullptr && request.allocation->mobility && !message.has(Attr::kMobilityTicket)) {
