@@ -164,13 +164,17 @@ Connection::Step Connection::shake_hands() {
   const net::StreamIo io = tls_->handshake();
   switch (io.state) {
     case State::kDone:
+      watch_->want_read(true);
       watch_->want_write(false);
       stage_ = Stage::kFirstMessage;
       return Step::kGoOn;
     case State::kWantRead:
+      watch_->want_read(true);
       watch_->want_write(false);
       return Step::kWait;
     case State::kWantWrite:
+      // What it sends meanwhile waits: nobody would read it, and the watch would fire again and again.
+      watch_->want_read(false);
       watch_->want_write(true);
       return Step::kWait;
     default:
